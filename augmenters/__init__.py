@@ -1,0 +1,1 @@
+"""Rows to augmented rows, each with its parent, augmenter, copy and seed."""

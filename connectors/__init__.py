@@ -1,0 +1,1 @@
+"""The world to rows, rows to the world: addresses, foreign formats, quarantine."""

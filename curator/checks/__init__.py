@@ -1,0 +1,1 @@
+"""Findings: functions from rows to doubts about rows. A check never changes data."""

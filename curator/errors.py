@@ -1,0 +1,43 @@
+"""The errors a user can mend, as one tree; the command line prints them without a traceback.
+
+    CuratorError
+    ├── RecipeError     a recipe or an option is wrong; lists every fault found, with its line
+    ├── RowError        imported rows break the row contract (duplicate keys, unknown labels)
+    ├── StoreError      the version store cannot be read or written as asked
+    │   └── LockError   the frozen test rows are not what the lock says
+    ├── StepError       a step cannot run on these rows
+    └── MeasureError    a measurement was asked for that cannot be made
+
+The leaves have roots of their own: `connectors.SourceError`, `augmenters.AugmentError`,
+`finetune.FitError` and `reports.ReportError`.
+"""
+
+from __future__ import annotations
+
+
+class CuratorError(Exception):
+    """A fault the user can mend; the message says where, what was found and what to do."""
+
+
+class RecipeError(CuratorError):
+    """A recipe or an option is wrong."""
+
+
+class RowError(CuratorError):
+    """Imported rows break the row contract."""
+
+
+class StoreError(CuratorError):
+    """The version store cannot be read or written as asked."""
+
+
+class LockError(StoreError):
+    """The frozen test rows are not what the lock says."""
+
+
+class StepError(CuratorError):
+    """A step cannot run on these rows."""
+
+
+class MeasureError(CuratorError):
+    """A measurement was asked for that cannot be made."""

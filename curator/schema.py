@@ -1,0 +1,227 @@
+"""The row contract: which columns a row has, its identity, and the hashes everything else rests on.
+
+The one idea: a row is known by what it *says*, never by where it stood. Three hashes do three jobs:
+`content_hash` (input and label: the test lock, label conflicts), `row_hash` (every column that
+belongs to the row: digests, diffs, edits) and the id (for life). File names, record numbers and the
+order of rows enter none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curator.errors import RecipeError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+# Where a row came from and what touched it last: facts about a row, not the row itself.
+PROVENANCE = ("source", "source_row", "step")
+
+Field = str | bytes | int | float | bool | None | Sequence["Field"] | dict[str, "Field"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which columns a task's rows carry.
+
+    name: as written in a recipe.
+    inputs: columns a model reads.
+    target: the column a model learns.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    target: str
+
+
+TASKS = {"classification": Task("classification", inputs=("text",), target="label")}
+PLANNED_TASKS = ("multilabel", "tokens", "instruction", "preference", "corpus")
+
+
+def task_named(name: str) -> Task:
+    """Give the task of this name.
+
+    Raises:
+        RecipeError: The task is unknown, or planned and not there yet.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    if name in PLANNED_TASKS:
+        raise RecipeError(f"task {name!r} is not there yet; this release knows {sorted(TASKS)}")
+    raise RecipeError(f"task {name!r} is not one of {sorted(TASKS) + list(PLANNED_TASKS)}")
+
+
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("source", pa.string()),
+        pa.field("source_row", pa.int64()),
+        pa.field("parent", pa.string()),
+        pa.field("step", pa.string(), nullable=False),
+    ]
+)
+"""Contract columns of a classification row; the user's own columns follow them."""
+
+FINDING_SCHEMA = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("issue_type", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("suggestion", pa.string()),
+        pa.field("partner_id", pa.string()),
+        pa.field("evidence", pa.string()),
+        pa.field("check", pa.string(), nullable=False),
+        pa.field("flagged", pa.bool_(), nullable=False),
+    ]
+)
+"""A doubt about one row. A higher score is more suspicious; `flagged` is the check's own call."""
+
+DECISION_SCHEMA = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("by", pa.string(), nullable=False),
+        pa.field("before", pa.string()),
+        pa.field("after", pa.string()),
+        pa.field("issue_type", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("partner_id", pa.string()),
+    ]
+)
+"""What was done to one row and why; before and after are JSON objects of the changed columns.
+
+Actions that change rows: drop, edit, relabel, weight, add. Actions that do not: keep (a flagged row
+that a floor protected), reject (an augmented row that a filter refused; its id never became a row).
+"""
+
+CHANGING_ACTIONS = ("drop", "edit", "relabel", "weight", "add")
+
+
+def hash_fields(*fields: Field) -> str:
+    """Hash typed fields to 32 hexadecimal digits; no two different field lists share their bytes.
+
+    Source: BLAKE2b (RFC 7693) over type-tagged, length-prefixed fields.
+    """
+    return hashlib.blake2b(b"".join(map(_tagged, fields)), digest_size=16).hexdigest()
+
+
+def _tagged(value: Field) -> bytes:
+    match value:
+        case None:
+            tag, data = b"n", b""
+        case bool():
+            tag, data = b"?", bytes([value])
+        case str():
+            tag, data = b"s", value.encode("utf-8", "surrogatepass")
+        case bytes():
+            tag, data = b"b", value
+        case int():
+            tag, data = b"i", str(value).encode()
+        case float():
+            tag, data = b"d", struct.pack("<d", value)
+        case dict():
+            tag, data = b"m", b"".join(_tagged(k) + _tagged(value[k]) for k in sorted(value))
+        case Sequence():
+            tag, data = b"l", b"".join(map(_tagged, value))
+        case _:  # dates, decimals and the like of a user's own columns: their plain text form
+            tag, data = b"x", str(value).encode()
+    return tag + struct.pack("<Q", len(data)) + data
+
+
+def user_columns(rows: pa.Table) -> list[str]:
+    """Name the columns that are the user's own, in table order."""
+    return [name for name in rows.column_names if name not in ROW_SCHEMA.names]
+
+
+def _hash_rows(rows: pa.Table, columns: Sequence[str]) -> Iterator[str]:
+    values = [rows[name].to_pylist() for name in columns]
+    for row in zip(*values, strict=True):
+        yield hash_fields(*row)
+
+
+def content_hashes(rows: pa.Table, task: Task) -> list[str]:
+    """Hash input and label of each row, in row order; 32 hexadecimal digits each."""
+    return list(_hash_rows(rows, (*task.inputs, task.target)))
+
+
+def row_hashes(rows: pa.Table) -> list[str]:
+    """Hash all that belongs to each row (every column but its provenance), in row order."""
+    own = sorted(user_columns(rows))
+    contract = [n for n in ROW_SCHEMA.names if n not in PROVENANCE]
+    names = struct.pack("<Q", len(own)) + "\0".join(own).encode()
+    hashes = _hash_rows(rows, (*contract, *own))
+    return [hash_fields(names, h) for h in hashes] if own else list(hashes)
+
+
+def test_lock(rows: pa.Table, task: Task) -> str | None:
+    """Hash the test rows of a table, sorted by id: the lock; None where there is no test row."""
+    test = rows.filter(pc.equal(rows["split"], "test"))
+    if test.num_rows == 0:
+        return None
+    return digest(zip(test["id"].to_pylist(), content_hashes(test, task), strict=True))
+
+
+def digest(records: Iterable[Sequence[Field]]) -> str:
+    """Hash a multiset of records to 64 hexadecimal digits; their order does not matter."""
+    total = hashlib.sha256()
+    for record in sorted(hash_fields(*record) for record in records):
+        total.update(record.encode())
+    return total.hexdigest()
+
+
+def content_digest(rows: pa.Table) -> str:
+    """Hash a whole table of rows, whatever their order; 64 hexadecimal digits."""
+    return digest((h,) for h in row_hashes(rows))
+
+
+def decisions_digest(decisions: pa.Table) -> str:
+    """Hash a whole table of decisions, whatever their order; 64 hexadecimal digits."""
+    columns = [decisions[name].to_pylist() for name in DECISION_SCHEMA.names]
+    return digest(zip(*columns, strict=True))
+
+
+def occurrences(keys: Sequence[str], ranks: Sequence[str]) -> list[int]:
+    """Number equal keys 0, 1, ... by their rank, so that the order of the rows does not matter."""
+    order = sorted(range(len(keys)), key=lambda i: (keys[i], ranks[i]))
+    numbers = [0] * len(keys)
+    for here, before in zip(order[1:], order, strict=False):
+        numbers[here] = numbers[before] + 1 if keys[here] == keys[before] else 0
+    return numbers
+
+
+def augmented_id(
+    parent: str | None, augmenter: str, version: int, options: Field, seed: int, copy: int
+) -> str:
+    """Give the id of a row made by an augmenter; 32 hexadecimal digits."""
+    return hash_fields(parent, augmenter, version, options, seed, copy)
+
+
+def findings(records: Iterable[dict[str, object]]) -> pa.Table:
+    """Make a findings table from dicts; absent columns are null, `flagged` defaults to True."""
+    filled = [{"flagged": True, **record} for record in records]
+    return pa.Table.from_pylist(filled, schema=FINDING_SCHEMA)
+
+
+def decisions(records: Iterable[dict[str, object]]) -> pa.Table:
+    """Make a decisions table from dicts; absent columns are null."""
+    return pa.Table.from_pylist(list(records), schema=DECISION_SCHEMA)
+
+
+def sort_rows(rows: pa.Table) -> pa.Table:
+    """Put rows in their canonical order, by id; every stage sees them so."""
+    return rows.sort_by("id")

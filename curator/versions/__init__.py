@@ -1,0 +1,1 @@
+"""The store of immutable versions: content-addressed Parquet behind four functions."""

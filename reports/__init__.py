@@ -1,0 +1,1 @@
+"""Finished facts to one self-contained HTML file and its JSON twin."""
