@@ -1,0 +1,97 @@
+"""What we take from cleanlab: which labels it would call wrong, and how many it thinks are.
+
+The one idea: confident learning counts, per pair of classes, the rows whose probability for another
+class is as high as that class usually gets; it needs nothing but labels and out-of-sample
+probabilities. This is cleanlab's only home here, so that its version and its corner cases are known
+in one place.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from curator.errors import StepError
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def flag_labels(labels: IntArray, probabilities: FloatArray) -> BoolArray:
+    """Say which labels cleanlab would call wrong.
+
+    Args:
+        labels: Given class per row, shape (n,), values 0..k-1; classes may be absent.
+        probabilities: Out-of-sample class probabilities, shape (n, k), rows sum to 1.
+
+    Returns:
+        A flag per row, shape (n,). Where all rows have one label, or there is one class only,
+        nothing can be told apart and nothing is flagged; nor is the only row of a class.
+
+    Raises:
+        StepError: Shapes disagree, a label is outside 0..k-1, or a probability is not a number.
+
+    Source: Northcutt, Jiang and Chuang 2021, Confident Learning; cleanlab's default filter
+        (prune_by_noise_rate), which is also the label check of its Datalab.
+    """
+    checked = _checked(labels, probabilities)
+    if len(np.unique(labels)) <= 1:
+        return np.zeros(len(labels), dtype=np.bool_)
+    from cleanlab.filter import find_label_issues  # 1.8 s to load
+
+    with warnings.catch_warnings():
+        # It warns of classes with at most one row, whose label it never flags: said above.
+        warnings.filterwarnings("ignore", message="May not flag all label issues in class")
+        # One job: several start processes, and give the same flags.
+        found = find_label_issues(labels, checked, filter_by="prune_by_noise_rate", n_jobs=1)
+    return np.asarray(found, dtype=np.bool_)
+
+
+def count_wrong_labels(labels: IntArray, probabilities: FloatArray) -> int:
+    """Estimate how many labels are wrong.
+
+    It is a count from the confident joint, not the number of flags: the two differ a little.
+
+    Args:
+        labels: Given class per row, shape (n,), values 0..k-1.
+        probabilities: Out-of-sample class probabilities, shape (n, k), rows sum to 1.
+
+    Returns:
+        The estimate, 0..n; 0 where all rows have one label.
+
+    Raises:
+        StepError: As `flag_labels`.
+
+    Source: Northcutt, Jiang and Chuang 2021; cleanlab's num_label_issues.
+    """
+    checked = _checked(labels, probabilities)
+    if len(np.unique(labels)) <= 1:
+        return 0
+    from cleanlab.count import num_label_issues
+
+    return int(num_label_issues(labels, checked))
+
+
+def _checked(labels: IntArray, probabilities: FloatArray) -> npt.NDArray[np.float64]:
+    """Give the probabilities in double precision, or say what is wrong with them."""
+    if labels.ndim != 1 or probabilities.shape[:1] != labels.shape or probabilities.ndim != 1 + 1:
+        raise StepError(
+            f"labels have shape {labels.shape} and probabilities {probabilities.shape}; "
+            "expected (n,) and (n, k), one row of probabilities per label"
+        )
+    bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+    if len(bad):
+        raise StepError(
+            f"probabilities of {len(bad)} of {len(labels)} rows are not numbers, first in row "
+            f"{bad[0]}; the model that made them did not converge: fit it again"
+        )
+    outside = np.flatnonzero((labels < 0) | (labels >= probabilities.shape[1]))
+    if len(outside):
+        raise StepError(
+            f"row {outside[0]} has class {labels[outside[0]]}, but there are probabilities for "
+            f"{probabilities.shape[1]} classes, 0..{probabilities.shape[1] - 1}"
+        )
+    return probabilities.astype(np.float64)
