@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from curator.impact.statistics import LEAST, FloatArray, IntArray
+from curator.impact.statistics import LEAST, IntArray
+
+AnyFloatArray = npt.NDArray[np.floating]
 
 MIN_ROWS = 20  # under 20 test rows one flip is worth five points: refuse
 MIN_EFFECTIVE = 15.0
 MAX_CLASS_SHARE = 0.05
 MAX_CLUSTERS = 40
 ROWS_PER_CLUSTER = 15
+# Of ten starts the most even clusters are kept: at 350 to 390 rows (drug reviews) one start gave an
+# effective number of 14.6 to 19.9, which would have left it to luck whether there is a verdict.
+STARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class ItemGroups:
     unusable: str | None
 
 
-def item_groups(labels: Sequence[str], embeddings: FloatArray, *, seed: int) -> ItemGroups:
+def item_groups(labels: Sequence[str], embeddings: AnyFloatArray, *, seed: int) -> ItemGroups:
     """Group the test rows: by class where classes are many and even, else by embedding cluster.
 
     To be made once per test set and kept beside its lock, so that every measurement on it is
@@ -52,7 +58,8 @@ def item_groups(labels: Sequence[str], embeddings: FloatArray, *, seed: int) -> 
 
     Returns:
         The groups. Classes count as many and even if their effective number is at least 15 and
-        none holds more than 5 % of the rows; there are at most min(40, m / 15) clusters.
+        none holds more than 5 % of the rows; there are at most min(40, m / 15) clusters, the most
+        even that ten starts of k-means find.
 
     Source: measured on banking77: with 52 very unequal classes (effective number 3.6) 18 to 23 % of
         do-nothing changes were called better or worse, with 77 balanced ones 2 to 3 %.
@@ -84,7 +91,7 @@ def effective_number(groups: IntArray) -> float:
     return float(len(groups) ** 2 / np.square(sizes).sum())
 
 
-def _clusters(embeddings: FloatArray, *, seed: int) -> IntArray:
+def _clusters(embeddings: AnyFloatArray, *, seed: int) -> IntArray:
     from sklearn.cluster import KMeans  # 0.8 s to load
 
     points = np.asarray(embeddings, dtype=np.float64)
@@ -92,9 +99,13 @@ def _clusters(embeddings: FloatArray, *, seed: int) -> IntArray:
     wanted = min(MAX_CLUSTERS, len(points) // ROWS_PER_CLUSTER, distinct)
     if wanted < LEAST:
         return np.zeros(len(points), dtype=np.int64)
-    fit = KMeans(n_clusters=wanted, n_init=4, random_state=seed).fit(points)
-    clusters: IntArray = np.unique(fit.labels_, return_inverse=True)[1].astype(np.int64)
-    return clusters
+    states = np.random.SeedSequence(seed).generate_state(STARTS)
+    found = [
+        KMeans(n_clusters=wanted, n_init=1, random_state=int(state)).fit_predict(points)
+        for state in states
+    ]
+    clusters: IntArray = np.unique(max(found, key=effective_number), return_inverse=True)[1]
+    return clusters.astype(np.int64)
 
 
 def _too_few(rows: int, effective: float) -> str | None:
