@@ -1,1 +1,27 @@
 """The store of immutable versions: content-addressed Parquet behind four functions."""
+
+from curator.versions.differences import DIFF_SCHEMA, Redelivery, diff, diff_counts, redelivery
+from curator.versions.history import Child, Event, History, State, to_json, why
+from curator.versions.manifest import StepRecord, Version
+from curator.versions.sentences import describe
+from curator.versions.store import LogEntry, Store, open_store
+
+__all__ = [
+    "DIFF_SCHEMA",
+    "Child",
+    "Event",
+    "History",
+    "LogEntry",
+    "Redelivery",
+    "State",
+    "StepRecord",
+    "Store",
+    "Version",
+    "describe",
+    "diff",
+    "diff_counts",
+    "open_store",
+    "redelivery",
+    "to_json",
+    "why",
+]

@@ -1,0 +1,272 @@
+"""Rows as Parquet parts and deletion vectors: a small edit writes a small file.
+
+The one idea: a part is never rewritten. A version's layout names the parts that hold its rows and,
+for each, the positions that are no longer live; an edit adds one small part and one vector. Parts
+are sorted by id, so a row is found by the id ranges in the Parquet footer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curator.errors import StoreError
+from curator.versions.objects import Folder, canonical_json, get_object, parsed_json, put_object
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# Rows a point read must decode at least: small enough for `why`, large enough to compress.
+_ROW_GROUP = 16_384
+_VECTOR = pa.schema([pa.field("position", pa.uint32(), nullable=False)])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a version: all of a Parquet object but its dead positions.
+
+    object: name of the part; rows: how many it holds, dead ones included.
+    deleted: name of its deletion vector; None when every row is live.
+    """
+
+    object: str
+    rows: int
+    deleted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a version's rows, decisions and findings lie.
+
+    rows, splits: number of live rows, in all and by split.
+    """
+
+    parts: tuple[Part, ...]
+    decisions: str
+    findings: str
+    rows: int
+    splits: dict[str, int]
+
+    def to_bytes(self) -> bytes:
+        """Write the layout as canonical JSON."""
+        parts = [{"object": p.object, "rows": p.rows, "deleted": p.deleted} for p in self.parts]
+        return canonical_json(
+            {
+                "parts": parts,
+                "decisions": self.decisions,
+                "findings": self.findings,
+                "rows": self.rows,
+                "splits": self.splits,
+            }
+        )
+
+
+def layout_of(data: bytes, name: str) -> Layout:
+    """Read a layout.
+
+    Raises:
+        StoreError: The bytes are no layout this release understands.
+    """
+    facts = parsed_json(data, name)
+    try:
+        return Layout(
+            parts=tuple(Part(p["object"], p["rows"], p["deleted"]) for p in facts["parts"]),
+            decisions=facts["decisions"],
+            findings=facts["findings"],
+            rows=facts["rows"],
+            splits=facts["splits"],
+        )
+    except (KeyError, TypeError) as fault:
+        raise StoreError(
+            f"{name}: not a layout (lacks or garbles {fault}); put it back from a backup"
+        ) from fault
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The rows of a version and where each lies.
+
+    rows: sorted by id, n of them.
+    part: index into the layout's parts, shape (n,); position: row in that part, shape (n,).
+    """
+
+    rows: pa.Table
+    part: IntArray
+    position: IntArray
+
+
+def put_table(folder: Folder, table: pa.Table) -> str:
+    """Store a table as a Parquet object; gives its name.
+
+    Raises:
+        StoreError: A column has a type that Parquet does not keep exactly.
+    """
+    sink = pa.BufferOutputStream()
+    try:
+        pq.write_table(table, sink, compression="zstd", row_group_size=_ROW_GROUP)
+    except pa.ArrowException as fault:
+        raise StoreError(f"a column cannot be stored as Parquet: {fault}; convert it") from fault
+    data = sink.getvalue()
+    kept = pq.read_schema(pa.BufferReader(data))
+    lost = [f.name for f in table.schema if not f.equals(kept.field(f.name))]
+    if lost:
+        types = ", ".join(f"{table.schema.field(n).type} as {kept.field(n).type}" for n in lost)
+        raise StoreError(
+            f"columns {lost} have types that Parquet does not keep: they come back changed "
+            f"({types}); convert them first"
+        )
+    return put_object(folder, data.to_pybytes())
+
+
+def get_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a stored table, or some of its columns."""
+    return _opened(folder, name).read(columns=None if columns is None else list(columns))
+
+
+def _opened(folder: Folder, name: str) -> pq.ParquetFile:
+    data = get_object(folder, name)
+    try:
+        return pq.ParquetFile(pa.BufferReader(data))
+    except pa.ArrowException as fault:
+        raise StoreError(f"object {name[:12]} is not a Parquet file: {fault}") from fault
+
+
+def dead_positions(folder: Folder, part: Part) -> IntArray:
+    """Give the dead positions of a part, ascending."""
+    if part.deleted is None:
+        return np.empty(0, np.int64)
+    column = get_table(folder, part.deleted)["position"]
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _live_positions(folder: Folder, part: Part) -> IntArray:
+    alive = np.ones(part.rows, np.bool_)
+    alive[dead_positions(folder, part)] = False
+    return np.flatnonzero(alive)
+
+
+def read_live(folder: Folder, layout: Layout) -> Live:
+    """Read all rows of a version, sorted by id, with the place of each.
+
+    Raises:
+        StoreError: An object is missing or altered, or the layout does not fit its parts.
+    """
+    tables, part, position = [], [], []
+    for index, piece in enumerate(layout.parts):
+        table = get_table(folder, piece.object)
+        if table.num_rows != piece.rows:
+            raise StoreError(
+                f"part {piece.object[:12]} holds {table.num_rows} rows, its layout says "
+                f"{piece.rows}: the layout was altered; put it back from a backup"
+            )
+        live = _live_positions(folder, piece)
+        tables.append(table if len(live) == piece.rows else table.take(pa.array(live)))
+        part.append(np.full(len(live), index, np.int64))
+        position.append(live)
+    rows, of, at = pa.concat_tables(tables), np.concatenate(part), np.concatenate(position)
+    if len(tables) > 1:  # one part alone is sorted already
+        order = pc.sort_indices(rows["id"])
+        rows, of, at = rows.take(order), of[order.to_numpy()], at[order.to_numpy()]
+    return Live(rows.combine_chunks(), of, at)
+
+
+def write_parts(
+    folder: Folder, base: Layout, live: Live, removed: BoolArray, new: pa.Table
+) -> tuple[Part, ...]:
+    """Store what differs from a base version: one part of new rows, vectors for removed ones.
+
+    Args:
+        folder: The store.
+        base: Layout of the version that is changed.
+        live: Its rows, n of them.
+        removed: Rows that are no longer live, shape (n,).
+        new: Rows to add, sorted by id: added ones and new states of removed ones.
+    """
+    parts = []
+    for index, part in enumerate(base.parts):
+        gone = live.position[removed & (live.part == index)]
+        parts.append(_without(folder, part, gone) if len(gone) else part)
+    kept = [part for part in parts if part is not None]
+    if new.num_rows or not kept:  # a version without rows keeps its schema in an empty part
+        kept.append(whole(folder, new))
+    return tuple(kept)
+
+
+def whole(folder: Folder, rows: pa.Table) -> Part:
+    """Store rows, sorted by id, as one new part."""
+    return Part(put_table(folder, rows), rows.num_rows, None)
+
+
+def _without(folder: Folder, part: Part, gone: IntArray) -> Part | None:
+    dead = np.union1d(dead_positions(folder, part), gone)
+    if len(dead) == part.rows:
+        return None
+    vector = pa.table([pa.array(dead, pa.uint32())], schema=_VECTOR)
+    return replace(part, deleted=put_table(folder, vector))
+
+
+def one_sided(folder: Folder, a: Layout, b: Layout) -> tuple[list[pa.Table], list[pa.Table]]:
+    """Read the stored rows that only one of two versions has, from the parts that differ.
+
+    Returns:
+        Rows live in a but not in b and rows live in b but not in a, as tables by part. A row that
+        was edited, or only moved to another part, stands on both sides.
+    """
+    only_a: list[pa.Table] = []
+    only_b: list[pa.Table] = []
+    of_a, of_b = ({p.object: p for p in layout.parts} for layout in (a, b))
+    for name in dict.fromkeys([*of_a, *of_b]):
+        if of_a.get(name) == of_b.get(name):
+            continue
+        left, right = (_positions_of(folder, of.get(name)) for of in (of_a, of_b))
+        table = get_table(folder, name)
+        for side, mine, other in ((only_a, left, right), (only_b, right, left)):
+            only = np.setdiff1d(mine, other, assume_unique=True)
+            if len(only):
+                side.append(table.take(pa.array(only)))
+    return only_a, only_b
+
+
+def _positions_of(folder: Folder, part: Part | None) -> IntArray:
+    return np.empty(0, np.int64) if part is None else _live_positions(folder, part)
+
+
+def find_rows(folder: Folder, layout: Layout, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Find rows of a version by id, decoding only the row groups that may hold them.
+
+    Returns:
+        The row of each id that the version has.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    wanted = pa.array(sorted(set(ids)), pa.string())
+    for part in layout.parts:
+        dead = dead_positions(folder, part)
+        for start, group in _groups_with(_opened(folder, part.object), wanted.to_pylist()):
+            for at in np.flatnonzero(pc.is_in(group["id"], wanted)):
+                if start + at not in dead:
+                    row = group.slice(at, 1).to_pylist()[0]
+                    found[row["id"]] = row
+    return found
+
+
+def _groups_with(file: pq.ParquetFile, ids: list[str]) -> Iterator[tuple[int, pa.Table]]:
+    start = 0
+    column = file.schema_arrow.names.index("id")
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        bounds = group.column(column).statistics
+        # No bounds: Parquet leaves them out for long values; then the group must be read.
+        if (
+            bounds is None
+            or not bounds.has_min_max
+            or any(bounds.min <= i <= bounds.max for i in ids)
+        ):
+            yield start, file.read_row_group(index)
+        start += group.num_rows
