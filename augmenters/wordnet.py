@@ -31,13 +31,15 @@ _TAGS = {"n": "NN", "v": "VB", "a": "JJ", "r": "RB"}
 
 # The lexicographer files of WordNet 3.0 (lexnames(5WN)); Debian ships all but this list.
 _LEXNAMES = _words(
-    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute "
-    "noun.body noun.cognition noun.communication noun.event noun.feeling noun.food noun.group "
-    "noun.location noun.motive noun.object noun.person noun.phenomenon noun.plant "
-    "noun.possession noun.process noun.quantity noun.relation noun.shape noun.state noun.substance noun.time verb.body "
-    "verb.change verb.cognition verb.communication verb.competition verb.consumption verb.contact "
-    "verb.creation verb.emotion verb.motion verb.perception verb.possession verb.social "
-    "verb.stative verb.weather adj.ppl"
+    """
+    adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute
+    noun.body noun.cognition noun.communication noun.event noun.feeling noun.food noun.group
+    noun.location noun.motive noun.object noun.person noun.phenomenon noun.plant
+    noun.possession noun.process noun.quantity noun.relation noun.shape noun.state
+    noun.substance noun.time verb.body verb.change verb.cognition verb.communication
+    verb.competition verb.consumption verb.contact verb.creation verb.emotion verb.motion
+    verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl
+    """
 )
 
 # Words that hold a sentence together or turn it round: WordNet reads "I" as iodine, "in" as inch,
@@ -129,12 +131,10 @@ class Dictionary:
         if self._senses == "any":
             names = [lemma.name() for synset in synsets for lemma in synset.lemmas()]
             return tuple(dict.fromkeys(name for name in names if name.lower() not in (base, word)))
-        names = [
-            lemma.name()
-            for lemma in synsets[0].lemmas()
-            if lemma.name().lower() != base and lemma.name().isalpha() and lemma.count() > 0
-        ]
-        inflected = (self._with_ending_of(word, base, name.lower(), pos) for name in names)
+        seen = [lemma for lemma in synsets[0].lemmas() if lemma.count() > 0]
+        names = [name for lemma in seen if (name := lemma.name()).isalpha() and name != base]
+        careful = (name.lower() for name in names if name.lower() not in _FUNCTION_WORDS)
+        inflected = (self._with_ending_of(word, base, name, pos) for name in careful)
         return tuple(form for form in inflected if form is not None)
 
     def _with_ending_of(self, word: str, base: str, other: str, pos: str) -> str | None:
