@@ -98,8 +98,8 @@ def _replace(part: Path, path: Path) -> None:
 def _remove(part: Path) -> None:
     if part.is_dir():
         shutil.rmtree(part)
-    else:
-        part.unlink(missing_ok=True)
+    elif part.exists():
+        part.unlink()
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
@@ -138,46 +138,46 @@ def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
 
 def _write_xlsx(table: pa.Table, path: Path) -> None:
     from openpyxl import Workbook
-    from openpyxl.utils.exceptions import IllegalCharacterError
+
+    _must_fit_a_sheet(table)
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("rows")
+    for row in ([*table.column_names], *_rows(table)):
+        sheet.append([_sheet_cell(sheet, value) for value in row])
+    book.save(path)
+
+
+def _must_fit_a_sheet(table: pa.Table) -> None:
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     if table.num_rows >= _XLSX_ROWS:
         raise SourceError(
             f"{table.num_rows:,} rows do not fit one xlsx sheet ({_XLSX_ROWS - 1:,}); "
-            f"write parquet or csv"
+            f"write parquet, jsonl or csv"
         )
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("rows")
-    number = 0
-    try:
-        sheet.append(_text_cells(sheet, table.column_names, 0))
-        for number, row in enumerate(_rows(table), start=1):
-            sheet.append(_text_cells(sheet, row, number))
-    except IllegalCharacterError as error:
-        raise SourceError(
-            f"row {number}: a control character cannot stand in an xlsx cell; "
-            f"run the clean step first, or write parquet, jsonl or csv"
-        ) from error
-    book.save(path)
+    for number, row in enumerate(_rows(table), start=1):
+        for name, value in zip(table.column_names, row, strict=True):
+            text = _cell(value) or ""
+            if len(text) > _XLSX_CELL_CHARS:  # openpyxl would cut it without a word
+                raise SourceError(
+                    f"row {number}, column {name!r}: {len(text):,} characters do not fit an xlsx "
+                    f"cell ({_XLSX_CELL_CHARS:,}); write parquet, jsonl or csv"
+                )
+            if ILLEGAL_CHARACTERS_RE.search(text):
+                raise SourceError(
+                    f"row {number}, column {name!r}: a control character cannot stand in an xlsx "
+                    f"cell; run the clean step first, or write parquet, jsonl or csv"
+                )
 
 
-def _text_cells(sheet: Any, row: Any, number: int) -> list[Any]:
+def _sheet_cell(sheet: Any, value: object) -> Any:
     from openpyxl.cell import WriteOnlyCell
 
-    cells = []
-    for value in row:
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            cells.append(value)
-            continue
-        text = _cell(value) or ""
-        if len(text) > _XLSX_CELL_CHARS:  # openpyxl would cut it without a word
-            raise SourceError(
-                f"row {number}: a text of {len(text):,} characters does not fit an xlsx cell "
-                f"({_XLSX_CELL_CHARS:,}); write parquet, jsonl or csv"
-            )
-        cell = WriteOnlyCell(sheet, value=text)
-        cell.data_type = "s"  # a text that begins with = is no formula
-        cells.append(cell)
-    return cells
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    cell = WriteOnlyCell(sheet, value=_cell(value))
+    cell.data_type = "s"  # a text that begins with = is no formula
+    return cell
 
 
 def _write_hf(table: pa.Table, path: Path) -> None:

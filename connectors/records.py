@@ -131,19 +131,23 @@ def too_long(size: int, options: Options, *, lines: int = 1) -> str:
 def to_batches(
     names: Sequence[str], records: Iterable[Record], *, size: int = BATCH_RECORDS
 ) -> Iterator[pa.RecordBatch]:
-    """Gather records into batches of text columns, `source_row` and `source_line`."""
+    """Gather records into batches of text columns, `source_row` and `source_line`.
+
+    Where no record is good there is one empty batch, so that the columns are known.
+    """
     held: list[Record] = []
+    full = 0
     for record in records:
         held.append(record)
         if len(held) == size:
             yield _batch(names, held)
-            held = []
-    if held:
+            full, held = full + 1, []
+    if held or not full:
         yield _batch(names, held)
 
 
 def _batch(names: Sequence[str], records: Sequence[Record]) -> pa.RecordBatch:
-    columns = zip(*(r.cells for r in records), strict=True)
+    columns = zip(*(r.cells for r in records), strict=True) if records else [()] * len(names)
     arrays = [pa.array(column, pa.string()) for column in columns]
     arrays.append(pa.array([r.number for r in records], pa.int64()))
     arrays.append(pa.array([r.line for r in records], pa.int64()))
