@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
-from os.path import commonprefix
 from typing import Literal
 
 import polars as pl
@@ -134,9 +133,9 @@ def _useless(texts: pl.Series, drop: DropText) -> Iterator[tuple[int, dict[str, 
 
 def _difference(before: str, after: str) -> str:
     """Show the first place where two texts differ, invisible characters spelt out."""
-    same = len(commonprefix([before, after]))
+    same = _common_chars(before, after)
     before, after = before[same:], after[same:]
-    tail = min(len(commonprefix([before[::-1], after[::-1]])), len(before), len(after))
+    tail = _common_chars(before[::-1], after[::-1])
     old, new = before[: len(before) - tail], after[: len(after) - tail]
     more = ""
     if len(old) > _SHOWN_CHARS:
@@ -145,6 +144,11 @@ def _difference(before: str, after: str) -> str:
         old, new = before[:old_end], after[:new_end]
         more = ", and more" if before[old_end:] != after[new_end:] else ""
     return (f"{_shown(old)} became {_shown(new)}" if new else f"{_shown(old)} removed") + more
+
+
+def _common_chars(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _shown(text: str) -> str:

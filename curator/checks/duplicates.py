@@ -1,0 +1,153 @@
+"""Training rows that repeat another one, and same texts that carry different labels.
+
+The one idea: a row goes only if a row that *stays* says the same. The longest text of a crowd is
+kept first, then every row near a kept one of its label leaves; so no chain of small changes carries
+a row away from its partner, and each dropped row names one that survives and is directly similar.
+
+Rows of one normalised text have the same neighbours, so all work is done per text and label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from curator.near import Pairs, TextGraph, text_graph
+from curator.schema import findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """The rows of a table by text and label, as positions in the order of their ids."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: Sequence[str]
+    splits: Sequence[str]
+    graph: TextGraph
+    training: dict[int, dict[str, list[int]]] = field(default_factory=dict)
+    first_two: dict[int, list[int]] = field(default_factory=dict)
+
+
+def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
+    """Find training rows that repeat a kept training row of their label, and label conflicts.
+
+    Rows are visited longest text first, equal lengths in alphabetical order, same texts by id; a
+    row is dropped if a row kept so far has its label and a Jaccard of at least `near`.
+
+    Args:
+        rows: Rows with id, text, label and split, n of them.
+        pairs: Pairs over these rows, made at `near` or lower, without sides.
+        near: Smallest Jaccard of a duplicate, in 0..1.
+
+    Returns:
+        Findings by row: `exact_duplicate` (normalised texts equal) and `near_duplicate`, training
+        rows only, partner the most similar kept row, score the Jaccard; `label_conflict`, not
+        flagged, rows of any split, partner the most similar row with another label. Between equally
+        similar partners the smallest id.
+    """
+    crowd = _gather(rows, text_graph(rows["text"], pairs, threshold=near))
+    kept = _keep(crowd)
+    found = [*_dropped(crowd, kept), *_conflicts(crowd)]
+    found.sort(key=lambda item: item[0])
+    return findings(
+        {"row_id": crowd.ids[at], "check": "duplicates", **record} for at, record in found
+    )
+
+
+def _gather(rows: pa.Table, graph: TextGraph) -> _Crowd:
+    ids, texts, labels, splits = (rows[n].to_pylist() for n in ("id", "text", "label", "split"))
+    crowd = _Crowd(ids, texts, labels, splits, graph)
+    codes = graph.codes.tolist()
+    for at in sorted(range(len(codes)), key=crowd.ids.__getitem__):
+        code, label = codes[at], crowd.labels[at]
+        if crowd.splits[at] == "train":
+            crowd.training.setdefault(code, {}).setdefault(label, []).append(at)
+        # Any row's nearest other label is among a text's first rows of two different labels.
+        firsts = crowd.first_two.setdefault(code, [])
+        if not firsts or (len(firsts) == 1 and crowd.labels[firsts[0]] != label):
+            firsts.append(at)
+    return crowd
+
+
+def _keep(crowd: _Crowd) -> dict[tuple[int, str], int]:
+    """Choose the row kept for a text and label, where one is."""
+    kept: dict[tuple[int, str], int] = {}
+    for code in sorted(crowd.training):  # texts come longest first
+        near = crowd.graph.near.get(code, {})
+        for label, members in crowd.training[code].items():
+            if not any((other, label) in kept for other in near):
+                kept[code, label] = members[0]
+    return kept
+
+
+def _dropped(
+    crowd: _Crowd, kept: dict[tuple[int, str], int]
+) -> Iterator[tuple[int, dict[str, object]]]:
+    for code, by_label in crowd.training.items():
+        near = {code: 1.0, **crowd.graph.near.get(code, {})}
+        for label, members in by_label.items():
+            offers = ((j, kept[c, label], c) for c, j in near.items() if (c, label) in kept)
+            jaccard, partner, other = min(
+                offers, key=lambda offer: (offer[2] != code, -offer[0], crowd.ids[offer[1]])
+            )
+            for at in members:
+                if at != partner:
+                    yield at, _repeats(crowd, at, partner, jaccard, same=other == code)
+
+
+def _repeats(
+    crowd: _Crowd, at: int, partner: int, jaccard: float, *, same: bool
+) -> dict[str, object]:
+    if not same:
+        evidence = f"near copy of a kept row (Jaccard {jaccard:.2f})"
+    elif crowd.texts[at] == crowd.texts[partner]:
+        evidence = "same text as a kept row"
+    else:
+        evidence = "same text as a kept row but for case, spaces, width or entities"
+    return {
+        "issue_type": "exact_duplicate" if same else "near_duplicate",
+        "score": jaccard,
+        "partner_id": crowd.ids[partner],
+        "evidence": evidence,
+    }
+
+
+def _conflicts(crowd: _Crowd) -> Iterator[tuple[int, dict[str, object]]]:
+    nearest: dict[tuple[int, str], tuple[float, int] | None] = {}
+    for at, code in enumerate(crowd.graph.codes.tolist()):
+        label = crowd.labels[at]
+        if (code, label) not in nearest:
+            nearest[code, label] = _nearest_other_label(crowd, code, label)
+        partner = nearest[code, label]
+        if partner is not None:
+            yield at, _contradicts(crowd, at, *partner)
+
+
+def _nearest_other_label(crowd: _Crowd, code: int, label: str) -> tuple[float, int] | None:
+    near = {code: 1.0, **crowd.graph.near.get(code, {})}
+    offers = [
+        (other != code, -jaccard, crowd.ids[at], at)
+        for other, jaccard in near.items()
+        for at in crowd.first_two[other]
+        if crowd.labels[at] != label
+    ]
+    if not offers:
+        return None
+    _, distance, _, at = min(offers)
+    return -distance, at
+
+
+def _contradicts(crowd: _Crowd, at: int, jaccard: float, partner: int) -> dict[str, object]:
+    same = crowd.graph.codes[at] == crowd.graph.codes[partner]
+    likeness = "same text" if same else f"near text (Jaccard {jaccard:.2f})"
+    here, there = crowd.labels[at], crowd.labels[partner]
+    return {
+        "issue_type": "label_conflict",
+        "score": jaccard,
+        "partner_id": crowd.ids[partner],
+        "evidence": f"{likeness}, {here!r} here, {there!r} in a {crowd.splits[partner]} row",
+        "flagged": False,
+    }
