@@ -1,6 +1,35 @@
 """A table and a spec to features, models and scores. Knows no versions, so it favours none."""
 
+from .crossfit import CrossFit, crossfit, predict_children
+from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
-from .spec import FitSpec
+from .loop import FitResult, Training, fit_key, fit_revision, fit_scores
+from .probe import Projection, fit_projection, load_projection
+from .spec import FitSpec, default_spec
+from .tfidf import TfidfModel, fit_tfidf, load_tfidf
 
-__all__ = ["FitError", "FitSpec"]
+__all__ = [
+    "CrossFit",
+    "Encoder",
+    "Features",
+    "FitError",
+    "FitResult",
+    "FitSpec",
+    "Progress",
+    "Projection",
+    "TfidfModel",
+    "Training",
+    "count_missing",
+    "crossfit",
+    "default_spec",
+    "embed",
+    "fit_key",
+    "fit_projection",
+    "fit_revision",
+    "fit_scores",
+    "fit_tfidf",
+    "load_projection",
+    "load_tfidf",
+    "open_encoder",
+    "predict_children",
+]

@@ -122,7 +122,7 @@ def fit_probe(
     Raises:
         FitError: The loss is no longer finite.
     """
-    batches = spec.batches[0]
+    batches = spec.batches
     share = (weights * (batches / weights.sum())).astype(np.float32)
     head = normals(classes, mapped.shape[1], seed=seed).T * np.float32(spec.start_scale)
     speed = np.zeros_like(head)

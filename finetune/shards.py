@@ -8,10 +8,11 @@ never meet in one file, and deleting the folder costs time, nothing else.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,7 +23,7 @@ SHARD_TEXTS = 512
 """Most texts a shard holds, and so the most that a kill can cost."""
 
 
-def write_whole(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+def write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write a file so that it is there whole or not at all, whatever kills the process.
 
     Raises:
@@ -30,15 +31,15 @@ def write_whole(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        part = path.with_name(f".part-{uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("xb") as file:
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise FitError(
@@ -51,7 +52,7 @@ class Shards:
     """What a folder of shards holds: for each key some rows of `width` numbers.
 
     A key has one row (an embedding) or one per token (activations). Rows are read from disk when
-    asked for; only keys and places are held in memory.
+    asked for; only keys and places are held in memory, and no file stays open.
 
     Args:
         folder: Where the shards lie; it need not exist yet.
@@ -67,7 +68,7 @@ class Shards:
         self.width = width
         self.dtype = np.dtype(dtype)
         self._places: dict[bytes, tuple[int, int, int]] = {}
-        self._values: list[FloatArray] = []
+        self._files: list[Path] = []
         for index in sorted(folder.glob("*.index.npz")):
             self._open(index)
 
@@ -78,19 +79,27 @@ class Shards:
         try:
             with np.load(index, allow_pickle=False) as stored:
                 keys, lengths = stored["keys"], stored["lengths"]
-            name = index.name.removesuffix(".index.npz")
-            values = np.load(self.folder / f"{name}.values.npy", mmap_mode="r", allow_pickle=False)
-            values = values.reshape(int(lengths.sum()), self.width)
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise FitError(
-                f"{index}: this cached shard is damaged ({error}); delete the folder "
-                f"{self.folder}, it will be computed again"
-            ) from error
-        shard = len(self._values)
-        self._values.append(values)
+            values = index.with_name(index.name.removesuffix(".index.npz") + ".values")
+            held, due = values.stat().st_size, int(lengths.sum()) * self._row_bytes
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise self._damaged(index, str(error)) from error
+        if held != due:
+            raise self._damaged(values, f"it has {held} bytes, expected {due}")
+        shard = len(self._files)
+        self._files.append(values)
         ends = np.cumsum(lengths)
         for key, end, length in zip(keys, ends.tolist(), lengths.tolist(), strict=True):
             self._places[key.tobytes()] = (shard, end - length, end)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.width * self.dtype.itemsize
+
+    def _damaged(self, file: Path, why: str) -> FitError:
+        return FitError(
+            f"{file}: this cached shard is damaged ({why}); delete the folder {self.folder}, "
+            "it will be computed again"
+        )
 
     def append(self, keys: Sequence[bytes], parts: Sequence[FloatArray]) -> None:
         """Write one shard: for each key its rows, shape (rows, width). At most SHARD_TEXTS keys."""
@@ -98,7 +107,8 @@ class Shards:
         values = np.concatenate(parts).astype(self.dtype, copy=False)
         packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, KEY_BYTES)
         name = hash_parts(*(key.hex() for key in keys))
-        write_whole(self.folder / f"{name}.values.npy", lambda file: np.save(file, values))
+        data = np.ascontiguousarray(values).tobytes()
+        write_whole(self.folder / f"{name}.values", lambda file: file.write(data))
         index = self.folder / f"{name}.index.npz"
         write_whole(index, lambda file: np.savez(file, keys=packed, lengths=lengths))
         self._open(index)
@@ -106,7 +116,9 @@ class Shards:
     def rows(self, key: bytes) -> FloatArray:
         """Give the rows of one key, shape (rows, width), as they lie on disk."""
         shard, start, end = self._places[key]
-        return self._values[shard][start:end]
+        count, offset = (end - start) * self.width, start * self._row_bytes
+        flat = np.fromfile(self._files[shard], dtype=self.dtype, count=count, offset=offset)
+        return flat.reshape(-1, self.width)
 
     def lengths(self, keys: Sequence[bytes]) -> IntArray:
         """Give the number of rows of each key, shape (len(keys),)."""
@@ -119,5 +131,6 @@ class Shards:
         places = np.array([self._places[key][:2] for key in keys], dtype=np.int64).reshape(-1, 2)
         for shard in np.unique(places[:, 0]):
             wanted = places[:, 0] == shard
-            found[wanted] = self._values[shard][places[wanted, 1]]
+            held = np.fromfile(self._files[shard], dtype=self.dtype).reshape(-1, self.width)
+            found[wanted] = held[places[wanted, 1]]
         return found
