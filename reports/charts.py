@@ -23,8 +23,8 @@ _SHAPES = {
     "equivalent": "square",
     "undecided": "circle",
 }
-_WIDE_PLOT_PX, _NARROW_PLOT_PX = 430, 330
-_WIDE_ROW_PX, _NARROW_ROW_PX = 30, 50
+_WIDE_PLOT_PX, _NARROW_PLOT_PX = 540, 330
+_WIDE_ROW_PX, _NARROW_ROW_PX = 32, 64
 _NAME_CHARS = 34  # longest name of a row; the table beside the chart has it in full
 
 
@@ -81,14 +81,28 @@ def _effects_chart(rows: Sequence[Mapping[str, Any]], *, axis: str, narrow: bool
 
     row_px = _NARROW_ROW_PX if narrow else _WIDE_ROW_PX
     plot_px = _NARROW_PLOT_PX if narrow else _WIDE_PLOT_PX
-    middle = 12 if narrow else 0  # the interval sits below its name
+    middle = 17 if narrow else 0  # the interval sits below its name
     all_rows = alt.InlineData(values=[dict(row) for row in rows])
     measured = alt.InlineData(values=[dict(r) for r in rows if r["effect"] is not None])
     names = "".join(f"datum.value=='{r['key']}'?{_js(r['name'])}:" for r in rows) + "''"
-    y_axis = None if narrow else alt.Axis(title=None, labelExpr=names, labelLimit=260, ticks=False)
+    y_axis = (
+        None
+        if narrow
+        else alt.Axis(title=None, labelExpr=names, labelLimit=260, labelPadding=8, ticks=False)
+    )
     # padding 0: one band per row, so that the margins of neighbours meet
-    y = alt.Y("key:N", sort=None, axis=y_axis, scale=alt.Scale(padding=0))
-    x_axis = alt.Axis(title=axis, grid=False, tickCount=5, format="+~g")
+    y = alt.Y(
+        "key:N",
+        sort=None,
+        axis=y_axis,
+        scale=alt.Scale(padding=0, domain=[row["key"] for row in rows]),
+    )
+    x_axis = alt.Axis(
+        title=axis,
+        grid=False,
+        tickCount=5,
+        labelExpr="datum.value==0?'0':format(datum.value,'+~g')",
+    )
     x = alt.X("minus_margin:Q", axis=x_axis, scale=alt.Scale(nice=True, zero=True))
     verdicts = list(_SHAPES)
     colours = alt.Scale(domain=verdicts, range=[f"var(--{v})" for v in verdicts])
@@ -114,13 +128,11 @@ def _effects_chart(rows: Sequence[Mapping[str, Any]], *, axis: str, narrow: bool
     layers = [band, zero.encode(x="zero:Q"), interval, point]
     if narrow:
         layers.append(
-            text.mark_text(align="left", dy=-13, fontWeight="bold").encode(
+            text.mark_text(align="left", dy=-20, fontWeight="bold").encode(
                 x=alt.value(4), text="name:N"
             )
         )
-        layers.append(
-            text.mark_text(align="right", dy=-13).encode(x=alt.value(plot_px - 4), text="word:N")
-        )
+        layers.append(text.mark_text(align="left", dy=-3).encode(x=alt.value(4), text="word:N"))
     else:
         layers.append(text.mark_text(align="left").encode(x=alt.value(plot_px + 12), text="word:N"))
     return _styled(alt.layer(*layers).properties(width=plot_px, height=row_px * len(rows)))

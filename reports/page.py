@@ -18,7 +18,7 @@ from typing import Any
 from .charts import effects
 from .facts import WHOLE_CHAIN, ReportError, RunFacts
 from .impact import VERDICT_MEANING, VERDICT_WORDS, faults
-from .quality import ACTION_WORDS, LEVEL_WORDS, fitness
+from .quality import ACTION_WORDS, LEVEL_WORDS, TIER_WORDS, fitness
 from .traced import FILTERS, Fact
 
 MAX_BYTES = 2_000_000
@@ -142,8 +142,14 @@ def _derived(facts: RunFacts) -> dict[str, Any]:
             for issue in facts.issues
         ],
         "changes": [{"actions_more": _rest(len(c.actions), "actions")} for c in facts.changes],
+        "verdicts": _verdict_counts(facts),
         "impacts": [{"slices_more": _rest(len(i.slices), "slices")} for i in facts.impacts],
     }
+
+
+def _verdict_counts(facts: RunFacts) -> list[dict[str, Any]]:
+    given = [impact.verdict for impact in facts.impacts]
+    return [{"verdict": v, "count": given.count(v)} for v in VERDICT_WORDS if v in given]
 
 
 def _rest(count: int, cap: str) -> int:
@@ -191,13 +197,14 @@ def _page(values: dict[str, Any]) -> str:
         meanings=VERDICT_MEANING,
         action_words=ACTION_WORDS,
         level_words=LEVEL_WORDS,
+        tier_words=TIER_WORDS,
         whole_chain=WHOLE_CHAIN,
     )
     size = len(page.encode())
     if size > MAX_BYTES:
         raise ReportError(
             f"the report would take {size:,} bytes, over the limit of {MAX_BYTES:,}; "
-            f"it has {len(values['versions'])} versions, {len(values['impacts'])} impacts and "
+            f"it has {len(values['changes'])} steps, {len(values['impacts'])} impacts and "
             f"{len(values['issues'])} kinds of issues: report fewer steps at a time"
         )
     return page

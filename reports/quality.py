@@ -42,7 +42,15 @@ ACTION_WORDS: dict[Action, str] = {
 LEVEL_WORDS = {"stop": "Stop", "limit": "Limit", "note": "Note", "good": "Good"}
 """How the level of a reason is called on the page."""
 
-_TIERS = ("probe", "top-layers", "all-layers")
+TIER_WORDS = {
+    "probe": "a small model on fixed features of the texts: quick, but blind to changes whose "
+    "value lies in understanding a text",
+    "top-layers": "the upper layers of the language model learn too",
+    "all-layers": "the whole language model learns",
+}
+"""What each tier means, the cheapest first, for the legend."""
+
+_TIERS = tuple(TIER_WORDS)
 
 _ISSUE_WORDS = {
     "unicode": ("Broken characters", "Text that was decoded wrongly on its way here."),
@@ -73,16 +81,22 @@ _ISSUE_WORDS = {
 }
 
 
+Level = Literal["stop", "limit", "note", "good"]
+Section = Literal["found", "changed", "brought", "details"]
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One reason of the headline.
 
     level: stop (not fit), limit (fit within this limit), note (worth knowing), good.
     text: a whole sentence.
+    see: the section of the page that holds the rows and the commands behind it.
     """
 
-    level: Literal["stop", "limit", "note", "good"]
+    level: Level
     text: str
+    see: Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +105,13 @@ class Fitness:
 
     answer: fit, limits or not_yet.
     sentence: the answer in words.
+    use: what the answer is about.
     reasons: why, the gravest first.
     """
 
     answer: Literal["fit", "limits", "not_yet"]
     sentence: str
+    use: str
     reasons: tuple[Reason, ...]
 
 
@@ -118,7 +134,8 @@ def fitness(facts: RunFacts) -> Fitness:
         leaks, duplicates or labels were not looked for; 1 % or more of the training rows look
         wrongly labelled, or of the test rows; 1 % or more of the training rows are repeats still;
         a class has no test rows, no rows at all, or fewer than 20 training rows; the smallest
-        effect that the test rows can show is unknown or above 3 points; one step made it worse.
+        effect that the test rows can show is unknown, or above the margin (3 points where no margin
+        is given); one step made it worse.
     Otherwise fit. Other unreadable records and warnings are notes; they never change the answer.
 
     Args:
@@ -134,20 +151,19 @@ def fitness(facts: RunFacts) -> Fitness:
         *_issues(facts),
         *_sharpness(facts),
         *_changes(facts.impacts),
-        *(Reason("note", warning) for warning in facts.corpus.warnings),
+        *(Reason("note", warning, "details") for warning in facts.corpus.warnings),
     ]
     order = ("stop", "limit", "note", "good")
     reasons.sort(key=lambda reason: order.index(reason.level))
     stops = sum(reason.level == "stop" for reason in reasons)
     limits = sum(reason.level == "limit" for reason in reasons)
-    use = f"training and comparing models ({facts.task})"
+    use = f"Use here means: training models for {facts.task} and comparing them."
     if stops:
-        sentence = f"Not fit for {use} yet: {_n(stops, 'reason')} to stop."
-        return Fitness("not_yet", sentence, tuple(reasons))
+        sentence = f"Not yet: {_n(stops, 'reason')} to stop."
+        return Fitness("not_yet", sentence, use, tuple(reasons))
     if limits:
-        sentence = f"Fit for {use}, within {_n(limits, 'limit')}."
-        return Fitness("limits", sentence, tuple(reasons))
-    return Fitness("fit", f"Fit for {use}.", tuple(reasons))
+        return Fitness("limits", f"Yes, within {_n(limits, 'limit')}.", use, tuple(reasons))
+    return Fitness("fit", "Yes.", use, tuple(reasons))
 
 
 def _reading(facts: RunFacts) -> Iterator[Reason]:
@@ -156,15 +172,15 @@ def _reading(facts: RunFacts) -> Iterator[Reason]:
     if not bad:
         return
     text = f"{_n(bad, 'record')} of {records:,} could not be read and stand aside in quarantine."
-    yield Reason("stop" if bad > MAX_QUARANTINED_SHARE * records else "note", text)
+    yield Reason("stop" if bad > MAX_QUARANTINED_SHARE * records else "note", text, "details")
 
 
 def _splitting(facts: RunFacts) -> Iterator[Reason]:
     if not facts.lock.test_rows:
-        yield Reason("stop", "There are no test rows, so no change can be measured.")
+        yield Reason("stop", "There are no test rows, so no change can be measured.", "details")
     elif facts.lock.made_here:
         text = "No source was marked as test: Curator set test rows aside from the data given."
-        yield Reason("note", text)
+        yield Reason("note", text, "details")
 
 
 def _classes(facts: RunFacts) -> Iterator[Reason]:
@@ -175,16 +191,18 @@ def _classes(facts: RunFacts) -> Iterator[Reason]:
     thin = [c.name for c in classes if 0 < c.train < MIN_CLASS_ROWS]
     if untrained:
         yield Reason(
-            "stop", f"{_has(untrained)} test rows but no training rows: {_some(untrained)}."
+            "stop",
+            f"{_has(untrained)} test rows but no training rows: {_some(untrained)}.",
+            "details",
         )
     if untested and facts.lock.test_rows:
         text = f"{_has(untested)} no test rows, so what happens to them cannot be seen"
-        yield Reason("limit", f"{text}: {_some(untested)}.")
+        yield Reason("limit", f"{text}: {_some(untested)}.", "details")
     if empty:
-        yield Reason("limit", f"{_has(empty)} no rows at all: {_some(empty)}.")
+        yield Reason("limit", f"{_has(empty)} no rows at all: {_some(empty)}.", "details")
     if thin:
         text = f"{_has(thin)} fewer than {MIN_CLASS_ROWS} training rows"
-        yield Reason("limit", f"{text}: {_some(thin)}.")
+        yield Reason("limit", f"{text}: {_some(thin)}.", "details")
 
 
 def _issues(facts: RunFacts) -> Iterator[Reason]:
@@ -192,7 +210,9 @@ def _issues(facts: RunFacts) -> Iterator[Reason]:
     for issue_type, looked_for in EXPECTED_CHECKS.items():
         if issue_type not in by_type:
             yield Reason(
-                "limit", f"Nobody looked for {looked_for}: no such check was in the recipe."
+                "limit",
+                f"Nobody looked for {looked_for}: no such check was in the recipe.",
+                "found",
             )
     if leak := by_type.get("leak"):
         yield _leaks(leak)
@@ -209,9 +229,9 @@ def _leaks(leak: IssueFacts) -> Reason:
         text = (
             f"{_n(leak.open, 'training row')} still {verb} test rows, which flatters every score."
         )
-        return Reason("stop", text)
+        return Reason("stop", text, "found")
     found = f" ({leak.count:,} found and taken out)" if leak.count else ""
-    return Reason("good", f"No training row repeats a test row{found}.")
+    return Reason("good", f"No training row repeats a test row{found}.", "found")
 
 
 def _labels(label: IssueFacts, facts: RunFacts) -> Iterator[Reason]:
@@ -220,28 +240,32 @@ def _labels(label: IssueFacts, facts: RunFacts) -> Iterator[Reason]:
     have = "has a label that looks" if label.open == 1 else "have labels that look"
     text = f"{rows} still {have} wrong."
     if share >= MANY_SUSPECT_LABELS:
-        yield Reason("stop", text)
+        yield Reason("stop", text, "found")
     elif share >= SOME_SUSPECT_LABELS:
-        yield Reason("limit", text)
+        yield Reason("limit", text, "found")
     elif label.open:
-        yield Reason("note", text)
+        yield Reason("note", text, "found")
     else:
         found = f" ({label.count - label.test_count:,} found and dealt with)" if label.count else ""
-        yield Reason("good", f"No label in training looks clearly wrong{found}.")
+        yield Reason("good", f"No label in training looks clearly wrong{found}.", "found")
     tested = _share(label.test_count, facts.corpus.test)
     if tested >= SOME_SUSPECT_LABELS:
         text = f"{_n(label.test_count, 'test row')} ({100 * tested:.1f} %) look wrongly labelled"
-        yield Reason("limit", f"{text}; they stay as they are, so the scores are a little off.")
+        yield Reason(
+            "limit", f"{text}; they stay as they are, and every score carries that doubt.", "found"
+        )
 
 
 def _repeats(issues: Sequence[IssueFacts], train: int) -> Reason:
     still, found = sum(i.open for i in issues), sum(i.count for i in issues)
     if _share(still, train) >= SOME_DUPLICATES:
         text = f"{_n(still, 'row')} ({100 * _share(still, train):.1f} %) still repeat other rows."
-        return Reason("limit", text)
+        return Reason("limit", text, "found")
     if still:
-        return Reason("note", f"{_n(still, 'row')} still repeat other rows.")
-    return Reason("good", f"No row repeats another{f' ({found:,} found)' if found else ''}.")
+        return Reason("note", f"{_n(still, 'row')} still repeat other rows.", "found")
+    return Reason(
+        "good", f"No row repeats another{f' ({found:,} found)' if found else ''}.", "found"
+    )
 
 
 def _sharpness(facts: RunFacts) -> Iterator[Reason]:
@@ -249,33 +273,36 @@ def _sharpness(facts: RunFacts) -> Iterator[Reason]:
     if not lock.test_rows:
         return
     if lock.smallest_effect is None:
-        yield Reason("limit", "How small an effect the test rows can show is not known.")
-    elif lock.smallest_effect > BLUNT_TEST_EFFECT:
-        text = f"The {_n(lock.test_rows, 'test row')} cannot show effects smaller than about"
-        yield Reason("limit", f"{text} {100 * lock.smallest_effect:.1f} percentage points.")
+        yield Reason("limit", "How small an effect the test rows can show is not known.", "details")
+        return
+    wanted = BLUNT_TEST_EFFECT if lock.margin is None else lock.margin
+    rows, effect = _n(lock.test_rows, "test row"), _points(lock.smallest_effect)
+    text = f"The {rows} can show effects from {effect}"
+    if lock.smallest_effect > wanted:
+        text += f" on, not those of {_points(wanted)} that would be worth acting on."
+        yield Reason("limit", text, "details")
     else:
-        text = f"The {_n(lock.test_rows, 'test row')} can show effects of"
-        yield Reason("good", f"{text} {100 * lock.smallest_effect:.1f} percentage points or more.")
+        yield Reason("good", f"{text} on.", "details")
 
 
 def _changes(impacts: Sequence[ImpactFacts]) -> Iterator[Reason]:
     for impact in impacts:
         if impact.verdict == "worse" and impact.step != WHOLE_CHAIN:
             text = f"The step {impact.step!r} made the model worse (tier {impact.tier})."
-            yield Reason("limit", text)
+            yield Reason("limit", text, "brought")
     whole = [i for i in impacts if i.step == WHOLE_CHAIN and i.verdict in MEASURED]
     if not whole:
         return
     dearest = max(whole, key=lambda impact: _tier_rank(impact.tier))
     about = f"{dearest.metric}, tier {dearest.tier}"
-    texts = {
+    texts: dict[str, tuple[Level, str]] = {
         "worse": ("stop", "All changes together made the model worse"),
         "better": ("good", "All changes together made the model better"),
         "equivalent": ("note", "All changes together made no difference that matters"),
         "undecided": ("note", "Whether all changes together helped is undecided"),
     }
     level, text = texts[dearest.verdict]
-    yield Reason(level, f"{text} ({about}).")  # type: ignore[arg-type]
+    yield Reason(level, f"{text} ({about}).", "brought")
 
 
 def _tier_rank(tier: str) -> int:
@@ -288,6 +315,10 @@ def _share(part: int, whole: int) -> float:
 
 def _n(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _points(effect: float) -> str:
+    return f"{100 * effect:.1f} points"
 
 
 def _has(names: Sequence[str]) -> str:
