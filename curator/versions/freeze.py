@@ -15,6 +15,7 @@ from curator.errors import LockError
 from curator.schema import Task, content_hashes, digest
 from curator.versions.laws import named
 from curator.versions.objects import Folder
+from curator.versions.parts import parquet_bytes
 
 LOCK_SCHEMA = pa.schema(
     [
@@ -70,9 +71,7 @@ def write_record(folder: Folder, locked: pa.Table) -> None:
     """Keep what a lock was made from, where it is not kept yet."""
     lock = lock_of(locked)
     if lock is not None and folder.get(f"locks/{lock}") is None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(locked, sink, compression="zstd")
-        folder.put_new(f"locks/{lock}", sink.getvalue().to_pybytes())
+        folder.put_new(f"locks/{lock}", parquet_bytes(locked))
 
 
 def read_record(folder: Folder, lock: str | None) -> pa.Table | None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from curator.errors import RowError, StoreError
 from curator.schema import CHANGING_ACTIONS, ROW_SCHEMA, SPLITS, user_columns
 from curator.versions.changes import Changes
+from curator.versions.parts import stored_schema
 
 _SHOWN = 5
 
@@ -38,11 +39,13 @@ def lawful_rows(rows: pa.Table) -> pa.Table:
     Raises:
         RowError: A contract column is missing, has another type or holds nulls; an id stands
             twice; a split or weight is outside its range.
+        StoreError: A user's column has a type that Parquet does not keep.
     """
     _check_columns(rows)
     own = user_columns(rows)
     fields = [*ROW_SCHEMA, *(_plain(rows.schema.field(name)) for name in own)]
-    whole = rows.select([f.name for f in fields]).cast(pa.schema(fields)).combine_chunks()
+    stored = stored_schema(pa.schema(fields))
+    whole = rows.select(stored.names).cast(stored).combine_chunks()
     _check_values(whole)
     return whole.sort_by("id").combine_chunks()
 

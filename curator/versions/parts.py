@@ -106,23 +106,36 @@ def put_table(folder: Folder, table: pa.Table) -> str:
     """Store a table as a Parquet object; gives its name.
 
     Raises:
-        StoreError: A column has a type that Parquet does not keep exactly.
+        StoreError: A column has a type that Parquet does not have.
     """
+    return put_object(folder, parquet_bytes(table))
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Write a table as Parquet, in row groups small enough to find single rows."""
     sink = pa.BufferOutputStream()
     try:
         pq.write_table(table, sink, compression="zstd", row_group_size=_ROW_GROUP)
     except pa.ArrowException as fault:
         raise StoreError(f"a column cannot be stored as Parquet: {fault}; convert it") from fault
-    data = sink.getvalue()
-    kept = pq.read_schema(pa.BufferReader(data))
-    lost = [f.name for f in table.schema if not f.equals(kept.field(f.name))]
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """Give a schema as it comes back from Parquet: the names inside lists are Parquet's own.
+
+    Raises:
+        StoreError: A column has a type that Parquet does not have, or changes.
+    """
+    kept = pq.read_schema(pa.BufferReader(parquet_bytes(schema.empty_table())))
+    lost = [field for field in schema if not field.equals(kept.field(field.name))]
     if lost:
-        types = ", ".join(f"{table.schema.field(n).type} as {kept.field(n).type}" for n in lost)
+        types = ", ".join(f"{f.name}: {f.type} as {kept.field(f.name).type}" for f in lost)
         raise StoreError(
-            f"columns {lost} have types that Parquet does not keep: they come back changed "
-            f"({types}); convert them first"
+            f"some columns have types that Parquet does not keep, they come back changed ({types});"
+            " convert them first"
         )
-    return put_object(folder, data.to_pybytes())
+    return kept.remove_metadata()
 
 
 def get_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pa.Table:

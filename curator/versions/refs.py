@@ -171,9 +171,9 @@ def create_tag(folder: Folder, name: str, version: str, author: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Give `; did you mean 'x'?` for the nearest known name, or nothing."""
+    """End a message on an unknown name: `; did you mean 'x'?` where one is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def now() -> str:

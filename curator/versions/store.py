@@ -226,7 +226,7 @@ class Store:
         branches, tags = refs.names(self.folder, refs.HEADS), refs.names(self.folder, refs.TAGS)
         near = refs.nearest(name, [*branches, *tags])
         raise StoreError(
-            f"no version, branch or tag is called {name!r}{near}. Branches: "
+            f"no version, branch or tag is called {name!r}{near} Branches: "
             f"{', '.join(branches) or 'none'}; tags: {', '.join(tags) or 'none'}; versions: see "
             "`curator log`"
         )
@@ -273,7 +273,7 @@ class Store:
         known = refs.names(self.folder, refs.HEADS)
         if branch not in known:
             raise StoreError(
-                f"no branch is called {branch!r}{refs.nearest(branch, known)}. "
+                f"no branch is called {branch!r}{refs.nearest(branch, known)} "
                 f"Branches: {', '.join(known) or 'none'}"
             )
         return refs.entries(self.folder, branch)
