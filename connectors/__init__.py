@@ -72,6 +72,7 @@ def read(  # noqa: PLR0913 - the last five are what a recipe's source may say
         parquet and hub columns keep their declared types; see `connectors/records.py`),
         `source_row` int64 (0-based record number, the header not counted, bad records counted)
         and `source_line` int64 (1-based line or sheet row where the record begins, else null).
+        A user's column of one of these two names becomes `orig_...`, an empty name `column_N`.
 
     Raises:
         SourceError: The source cannot be read at all (some faults show at the first batch).

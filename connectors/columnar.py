@@ -19,7 +19,7 @@ from .records import (
     BATCH_RECORDS,
     RESERVED,
     Options,
-    refuse_reserved,
+    own_names,
     report_bad,
     require_columns,
     too_long,
@@ -54,11 +54,8 @@ def read_parquet(place: Place, options: Options) -> Iterator[pa.RecordBatch]:
 
 
 def _check_schema(schema: pa.Schema, place: Place, options: Options) -> None:
-    names = schema.names
-    if len(set(names)) < len(names):
-        raise SourceError(f"{place.address}: two columns share a name: {names}")
-    refuse_reserved(names, where=place.address)
-    require_columns(names, options.strings, where=place.address)
+    own_names(schema.names, where=place.address)
+    require_columns(schema.names, options.strings, where=place.address)
     for name in options.strings:
         found = plain_type(schema.field(name).type)
         if found not in (pa.string(), pa.null()):
@@ -100,7 +97,7 @@ def number_batches(
         faults = _faults(batch, options)
         for at, reason in sorted(faults.items()):
             report_bad(options, source, rows[at].as_py(), None, reason, _raw(batch, at))
-        names = [*batch.schema.names, *RESERVED]
+        names = [*own_names(batch.schema.names, where=source), *RESERVED]
         lines = pa.nulls(batch.num_rows, pa.int64())
         numbered = pa.RecordBatch.from_arrays([*batch.columns, rows, lines], names=names)
         if faults:

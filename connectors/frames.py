@@ -19,7 +19,7 @@ from .records import (
     Options,
     Record,
     cell_text,
-    refuse_reserved,
+    own_names,
     to_batches,
 )
 
@@ -47,12 +47,8 @@ def frame_batches(frame: object) -> Iterator[pa.RecordBatch]:
         return
     options = Options((), _refuse, max_record_bytes=2**31 - 1)
     batches = list(arrow_batches(frame))
-    names = batches[0].schema.names if batches else []
     if sum(batch.num_rows for batch in batches) == 0:
         raise SourceError(f"{_WHERE} has no records")
-    if len(set(names)) < len(names):
-        raise SourceError(f"{_WHERE}: two columns share a name: {names}")
-    refuse_reserved(names, where=_WHERE)
     yield from number_batches(map(plain_batch, batches), _WHERE, options)
 
 
@@ -118,14 +114,13 @@ def _dict_batches(records: Sequence[object]) -> Iterator[pa.RecordBatch]:
             raise SourceError(
                 f"{_WHERE}: record {number} is a {type(record).__name__}, expected a dict"
             )
-    names = list(dict.fromkeys(str(key) for record in records for key in record))  # type: ignore[attr-defined]
-    if not records or not names:
+    keys = list(dict.fromkeys(key for record in records for key in record))  # type: ignore[attr-defined]
+    if not keys:
         raise SourceError(f"{_WHERE} has no records")
-    refuse_reserved(names, where=_WHERE)
     yield from to_batches(
-        names,
+        own_names(list(map(str, keys)), where=_WHERE),
         (
-            Record(i, None, [cell_text(record.get(name)) for name in names])  # type: ignore[attr-defined]
+            Record(i, None, [cell_text(record.get(key)) for key in keys])  # type: ignore[attr-defined]
             for i, record in enumerate(records)
         ),
     )

@@ -22,7 +22,7 @@ from .address import parse_address
 from .columnar import number_batches, plain_batch
 from .errors import SourceError, closest
 from .frames import arrow_batches
-from .records import Options, refuse_reserved, require_columns
+from .records import Options, require_columns
 
 _TIMEOUT_S = 5.0
 
@@ -44,7 +44,6 @@ def read_hub(address: str, _base: Path, options: Options) -> Iterator[pa.RecordB
     first = next(batches, None)
     if first is None:
         raise SourceError(f"{address}: the split has no records")
-    refuse_reserved(first.schema.names, where=address)
     require_columns(first.schema.names, options.strings, where=address)
     yield from number_batches(_chain(first, batches), address, options)
 

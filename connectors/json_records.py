@@ -23,7 +23,7 @@ from .records import (
     Options,
     Record,
     cell_text,
-    refuse_reserved,
+    own_names,
     report_bad,
     require_columns,
     to_batches,
@@ -49,10 +49,10 @@ def read_json(place: Place, options: Options) -> Iterator[pa.RecordBatch]:
             of `strings` is in no record.
     """
     encoding = options.encoding or detect_encoding(place).name
-    names = _keys(place, encoding, options)
-    refuse_reserved(names, where=place.address)
-    require_columns(names, options.strings, where=place.address)
-    yield from to_batches(names, _records(place, encoding, names, options))
+    keys = _keys(place, encoding, options)
+    require_columns(keys, options.strings, where=place.address)
+    names = own_names(keys, where=place.address)
+    yield from to_batches(names, _records(place, encoding, keys, options))
 
 
 def _keys(place: Place, encoding: str, options: Options) -> list[str]:
@@ -66,10 +66,10 @@ def _keys(place: Place, encoding: str, options: Options) -> list[str]:
     return list(names)
 
 
-def _records(place: Place, encoding: str, names: list[str], options: Options) -> Iterator[Record]:
+def _records(place: Place, encoding: str, keys: list[str], options: Options) -> Iterator[Record]:
     for number, element in enumerate(_elements(place, encoding, options)):
         fault = element.fault or _wrong_type(element.value or {}, options)
-        cells = [] if fault else [cell_text((element.value or {}).get(name)) for name in names]
+        cells = [] if fault else [cell_text((element.value or {}).get(key)) for key in keys]
         fault = fault or next(filter(None, (broken_at(c) for c in cells if c)), None)
         if fault:
             report_bad(options, place.address, number, element.line, fault, element.raw)

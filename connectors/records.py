@@ -11,6 +11,7 @@ happen to share the file. Parquet files and data frames *declare* types, and kee
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -71,32 +72,30 @@ def header_names(cells: Sequence[str | None], *, where: str) -> list[str]:
     """Name the columns of a header; an empty name becomes `column_N`, N counted from 1.
 
     Raises:
-        SourceError: A name stands twice, or is one that Curator gives itself.
+        SourceError: A name stands twice.
     """
-    names = [cell or f"column_{i}" for i, cell in enumerate(cells, start=1)]
-    twice = {n: [i for i, m in enumerate(names, 1) if m == n] for n in names if names.count(n) > 1}
-    if twice:
-        name, places = next(iter(twice.items()))
-        raise SourceError(
-            f"{where}: column name {name!r} stands twice in the header (columns "
-            f"{' and '.join(map(str, places))}); give each column a name of its own"
-        )
-    refuse_reserved(names, where=where)
-    return names
+    return own_names([cell or f"column_{i}" for i, cell in enumerate(cells, start=1)], where=where)
 
 
-def refuse_reserved(names: Iterable[str], *, where: str) -> None:
-    """Refuse column names that a reader adds itself.
+def own_names(names: Sequence[str], *, where: str) -> list[str]:
+    """Name the user's columns; `source_row` and `source_line` become `orig_...`.
+
+    Those two are what the reader itself says about a record, and a file that Curator exported
+    has them too.
 
     Raises:
-        SourceError: A column is called `source_row` or `source_line`.
+        SourceError: A name stands twice.
     """
-    for name in names:
-        if name in RESERVED:
-            raise SourceError(
-                f"{where}: a column is called {name!r}, a name Curator uses for the record's "
-                f"place in its source; rename the column (for example to 'old_{name}')"
-            )
+    own = [f"orig_{name}" if name in RESERVED else name for name in names]
+    counts = Counter(own)
+    if len(counts) < len(own):
+        name = next(name for name in own if counts[name] > 1)
+        places = [str(i) for i, other in enumerate(own, start=1) if other == name]
+        raise SourceError(
+            f"{where}: column name {name!r} stands twice (columns {' and '.join(places)}); "
+            f"give each column a name of its own"
+        )
+    return own
 
 
 def require_columns(names: Sequence[str], wanted: Iterable[str], *, where: str) -> None:

@@ -69,9 +69,9 @@ def test_class_numbers_of_a_data_set_become_class_names_and_its_order_counts():
         ([{"text": "a"}, 7], "record 1 is a int, expected a dict"),
         (pa.table({"text": pa.array([], pa.string())}), "the data frame has no records"),
         (pd.DataFrame({"text": ["a", 1]}), "give each column one type"),
-        (pa.table({"source_row": [1]}), "'source_row', a name Curator uses"),
+        (pa.table([[1], [2]], names=["a", "a"]), "column name 'a' stands twice"),
     ],
-    ids=["number", "empty list", "mixed list", "empty table", "mixed column", "reserved name"],
+    ids=["number", "empty list", "mixed list", "empty table", "mixed column", "two names alike"],
 )
 def test_what_is_no_source_says_why(frame, message):
     with pytest.raises(SourceError, match=message):

@@ -140,3 +140,10 @@ def test_a_chinese_file_in_gb18030_is_detected(read_all):
     text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
 
     assert lines == read_all("a.json", text.encode("gb18030")).rows
+
+
+def test_a_key_with_the_name_of_a_place_keeps_its_values_under_another_name(read_all):
+    out = read_all("a.jsonl", '{"text": "a", "source_line": 9}')
+
+    assert [{"text": "a", "orig_source_line": "9"}] == out.rows
+    assert [1] == out.lines
