@@ -1,8 +1,46 @@
 """Finished facts to one self-contained HTML file and its JSON twin."""
 
-from __future__ import annotations
+from .facts import (
+    WHOLE_CHAIN,
+    ActionFacts,
+    ClassFacts,
+    CommandFacts,
+    CorpusFacts,
+    ExampleFacts,
+    ImpactFacts,
+    IssueFacts,
+    LockFacts,
+    NextStep,
+    ReportError,
+    RunFacts,
+    SliceFacts,
+    SourceFacts,
+    StepFacts,
+    VersionFacts,
+)
+from .page import render, twin, write
+from .quality import describe, fitness
 
-from .facts import ReportError as ReportError
-from .page import render as render
-from .page import twin as twin
-from .page import write as write
+__all__ = [
+    "WHOLE_CHAIN",
+    "ActionFacts",
+    "ClassFacts",
+    "CommandFacts",
+    "CorpusFacts",
+    "ExampleFacts",
+    "ImpactFacts",
+    "IssueFacts",
+    "LockFacts",
+    "NextStep",
+    "ReportError",
+    "RunFacts",
+    "SliceFacts",
+    "SourceFacts",
+    "StepFacts",
+    "VersionFacts",
+    "describe",
+    "fitness",
+    "render",
+    "twin",
+    "write",
+]
