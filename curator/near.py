@@ -11,7 +11,7 @@ all rows of the two texts. `text_graph` reads pairs that way; connected groups c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,14 +20,14 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from curator.errors import StepError
+from curator.buckets import candidates
+from curator.errors import RecipeError, StepError
 from curator.shingles import (
     CHUNK_CHARS,
     SIZES,
     IntArray,
     KeyArray,
     Shingles,
-    Sketches,
     choose_shingles,
     normalise,
     shingle_sets,
@@ -38,6 +38,7 @@ __all__ = [
     "Pairs",
     "Shingles",
     "TextGraph",
+    "check_near",
     "choose_shingles",
     "near_groups",
     "near_pairs",
@@ -50,13 +51,8 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
 
+SURE_JACCARD = 0.7  # rows at this or above share a group; pairs are made down to here
 LOWEST_THRESHOLD = 0.5  # below, 21 bands of 6 rows miss more than 7 of 10 pairs
-# Sketch agreement scatters by .041 around a Jaccard of .7: this slack is over four deviations.
-_SKETCH_SLACK = 0.2
-_BUCKET_PAIRS = 128 * 127 // 2  # a bucket with up to 128 texts tries all its pairs
-_HUBS = 8
-_BLOCK_PAIRS = 1 << 16
-_FRESH_PAIRS = 1 << 21
 _VERIFY_SHINGLES = 2_000_000
 
 
@@ -122,8 +118,8 @@ def near_pairs(
     _check_options(threshold, shingles)
     different, codes = _different_texts(texts)
     sketches = sketch(different, shingles, threads=threads, chunk_chars=chunk_chars)
-    candidates, capped = _candidates(sketches, threshold, _held(codes, sides, len(different)))
-    u, v, jaccard = _verified(different, candidates, threshold, shingles)
+    found, capped = candidates(sketches, threshold, _held(codes, sides, len(different)))
+    u, v, jaccard = _verified(different, found, threshold, shingles)
     if sides is None:
         left, right, score = _linked(codes, u, v, jaccard)
     else:
@@ -163,7 +159,7 @@ def nearest_group(
     known_groups: Sequence[str],
     *,
     shingles: Shingles,
-    threshold: float = 0.7,
+    threshold: float = SURE_JACCARD,
 ) -> list[str | None]:
     """Give each new row the group of the known row nearest to it.
 
@@ -212,6 +208,19 @@ def text_graph(texts: Texts, pairs: Pairs, *, threshold: float) -> TextGraph:
     return TextGraph(tuple(different.to_list()), codes, near)
 
 
+def check_near(check: str, near: float) -> None:
+    """Make sure that a check asks for no fainter likeness than pairs are made for.
+
+    Raises:
+        RecipeError: near is outside 0.7..1.
+    """
+    if not SURE_JACCARD <= near <= 1:
+        raise RecipeError(
+            f"{check}: near is {near}; expected {SURE_JACCARD}..1, the Jaccard of two texts (below "
+            f"{SURE_JACCARD} too many pairs would be missed)"
+        )
+
+
 def _check_options(threshold: float, shingles: str) -> None:
     if not LOWEST_THRESHOLD <= threshold <= 1:
         raise StepError(
@@ -251,95 +260,12 @@ def _held(codes: IntArray, sides: BoolArray | None, texts: int) -> BoolArray:
     return held
 
 
-def _candidates(sketches: Sketches, threshold: float, held: BoolArray) -> tuple[KeyArray, int]:
-    """Give the pairs worth an exact count, as u * n + v with u < v, ascending, and capped buckets.
-
-    held: which texts each of the two sides has, shape (2, n).
-    """
-    n = np.uint64(len(sketches.sizes))
-    kept = np.empty(0, np.uint64)
-    fresh: list[KeyArray] = []
-    waiting = capped = 0
-    for keys in sketches.band_keys:
-        for u, v, over in _bucket_pairs(keys, held):
-            capped += over
-            passed = _likely(sketches, u, v, threshold)
-            fresh.append(u[passed].astype(np.uint64) * n + v[passed].astype(np.uint64))
-            waiting += len(fresh[-1])
-            if waiting > max(_FRESH_PAIRS, len(kept)):  # a pair shows up in many bands
-                kept, fresh, waiting = np.unique(np.concatenate([kept, *fresh])), [], 0
-    return np.unique(np.concatenate([kept, *fresh])), capped
-
-
-def _bucket_pairs(keys: KeyArray, held: BoolArray) -> Iterator[tuple[IntArray, IntArray, int]]:
-    """Yield blocks of pairs u < v of texts with equal keys, and the number of buckets capped."""
-    order = np.argsort(keys, kind="stable")  # stable: a bucket keeps the order of the texts
-    ranked = keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(ranked)])
-    sizes = np.diff(np.append(starts, len(ranked)))
-    large = sizes * (sizes - 1) // 2 > _BUCKET_PAIRS
-    for start, size in zip(starts[large].tolist(), sizes[large].tolist(), strict=True):
-        yield from _large_bucket(order[start : start + size], held)
-    small = np.repeat(~large, sizes)
-    left_in_bucket = np.repeat(starts + sizes, sizes) - np.arange(len(ranked))
-    places = np.flatnonzero(small & (left_in_bucket > 1))
-    step = 1
-    while len(places):
-        for block in _blocks(places):
-            yield *_crossing(order[block], order[block + step], held), 0
-        step += 1
-        places = places[left_in_bucket[places] > step]
-
-
-def _blocks(array: IntArray) -> Iterator[IntArray]:
-    for low in range(0, len(array), _BLOCK_PAIRS):
-        yield array[low : low + _BLOCK_PAIRS]
-
-
-def _crossing(u: IntArray, v: IntArray, held: BoolArray) -> tuple[IntArray, IntArray]:
-    crosses = (held[0, u] & held[1, v]) | (held[1, u] & held[0, v])
-    return u[crosses], v[crosses]
-
-
-def _large_bucket(members: IntArray, held: BoolArray) -> Iterator[tuple[IntArray, IntArray, int]]:
-    """Yield the pairs of one bucket too large for all: its hubs with all, neighbours in order."""
-    ones, others = (members[held[side, members]] for side in (0, 1))
-    over = int(len(ones) * len(others) > 2 * _BUCKET_PAIRS)
-    if over:
-        yield *_crossing(members[:-1], members[1:], held), over
-        products = [(ones[:_HUBS], others), (others[:_HUBS], ones)]
-    else:
-        products = [(ones, others)]
-    for some, many in products:
-        rows = max(_BLOCK_PAIRS // max(len(many), 1), 1)
-        for low in range(0, len(some), rows):
-            part = some[low : low + rows]
-            one, other = np.repeat(part, len(many)), np.tile(many, len(part))
-            u, v = np.minimum(one, other), np.maximum(one, other)
-            yield u[u != v], v[u != v], 0
-
-
-def _likely(sketches: Sketches, u: IntArray, v: IntArray, threshold: float) -> BoolArray:
-    """Tell which pairs may reach the threshold, by the sizes of their sets and their sketches."""
-    small = np.minimum(sketches.sizes[u], sketches.sizes[v])
-    large = np.maximum(sketches.sizes[u], sketches.sizes[v])
-    likely: BoolArray = small / large >= threshold  # a Jaccard is never above this ratio
-    u, v = u[likely], v[likely]
-    equal = sketches.bytes_.take(u, axis=0) == sketches.bytes_.take(v, axis=0)
-    # Two flags at a time, both sums in one number: half the time of a plain sum.
-    sums = equal.view(np.uint16).sum(axis=1, dtype=np.uint16)
-    agreeing = (sums >> 8) + (sums & 255)
-    enough: BoolArray = agreeing >= (threshold - _SKETCH_SLACK) * equal.shape[1]
-    likely[likely] = enough
-    return likely
-
-
 def _verified(
-    texts: pl.Series, candidates: KeyArray, threshold: float, shingles: Shingles
+    texts: pl.Series, found: KeyArray, threshold: float, shingles: Shingles
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Count the exact Jaccard of the candidates and keep those at the threshold or above."""
     n = np.uint64(max(len(texts), 1))
-    u, v = (candidates // n).astype(np.int64), (candidates % n).astype(np.int64)
+    u, v = (found // n).astype(np.int64), (found % n).astype(np.int64)
     jaccard = np.empty(len(u), np.float64)
     lengths = texts.str.len_chars().to_numpy().astype(np.int64) + 1
     # Sets are made again for the pairs at hand instead of kept for all texts: memory stays flat.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from curator.near import Pairs, TextGraph, text_graph
+from curator.near import Pairs, TextGraph, check_near, text_graph
 from curator.schema import findings
 
 
@@ -40,14 +40,18 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
     Args:
         rows: Rows with id, text, label and split, n of them.
         pairs: Pairs over these rows, made at `near` or lower, without sides.
-        near: Smallest Jaccard of a duplicate, in 0..1.
+        near: Smallest Jaccard of a duplicate, in 0.7..1.
 
     Returns:
         Findings by row: `exact_duplicate` (normalised texts equal) and `near_duplicate`, training
         rows only, partner the most similar kept row, score the Jaccard; `label_conflict`, not
         flagged, rows of any split, partner the most similar row with another label. Between equally
         similar partners the smallest id.
+
+    Raises:
+        RecipeError: near is outside 0.7..1.
     """
+    check_near("duplicates", near)
     crowd = _gather(rows, text_graph(rows["text"], pairs, threshold=near))
     kept = _keep(crowd)
     found = [*_dropped(crowd, kept), *_conflicts(crowd)]

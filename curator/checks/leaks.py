@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from curator.near import Pairs, text_graph
+from curator.near import Pairs, check_near, text_graph
 from curator.schema import findings
 
 _JUDGES = ("test", "validation")  # a partner in test comes first: it decides the verdict
@@ -21,13 +21,17 @@ def leaks(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
         rows: Rows with id, text, label and split, n of them; test texts as they are served.
         pairs: Pairs over these rows, made at `near` or lower; without sides, or with sides that
             part training from the other rows.
-        near: Smallest Jaccard of a leak, in 0..1.
+        near: Smallest Jaccard of a leak, in 0.7..1.
 
     Returns:
         Findings by row, issue type `leak`, training rows only: score the Jaccard, partner the most
         similar test row (same text first, then Jaccard, then smallest id), or validation row where
         no test row is near. The evidence says which split and whether the labels agree.
+
+    Raises:
+        RecipeError: near is outside 0.7..1.
     """
+    check_near("leaks", near)
     ids, labels, splits = (rows[name].to_pylist() for name in ("id", "label", "split"))
     graph = text_graph(rows["text"], pairs, threshold=near)
     codes = graph.codes.tolist()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from curator.checks.duplicates import duplicates
 from curator.checks.leaks import leaks
+from curator.errors import RecipeError
 from curator.near import near_pairs, normalise
 from curator.schema import FINDING_SCHEMA
 
@@ -202,6 +203,13 @@ def test_an_empty_table_has_no_findings(check):
     found = check(rows_of(), pairs_of(rows_of()))
 
     assert (found.num_rows, found.schema) == (0, FINDING_SCHEMA)
+
+
+@pytest.mark.parametrize("check", [duplicates, leaks])
+@pytest.mark.parametrize("near", [0.69, 1.1])
+def test_a_likeness_that_pairs_are_not_made_for_is_refused(check, near):
+    with pytest.raises(RecipeError, match=rf"{check.__name__}: near is {near}; expected 0.7..1"):
+        check(rows_of(), pairs_of(rows_of()), near=near)
 
 
 @pytest.mark.parametrize("text", ["same", "", "😀", "שלום", "?"])

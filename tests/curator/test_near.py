@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curator import near
+from curator import buckets, near
 from curator.errors import StepError
 from curator.near import (
     Pairs,
@@ -189,8 +189,8 @@ def test_threads_and_chunks_leave_no_trace(options, monkeypatch):
     texts = corpus(5, 150, EN) + corpus(6, 150, ZH)
     expected = near_pairs(texts, threshold=0.7, shingles="char-3")
     monkeypatch.setattr(near, "_VERIFY_SHINGLES", 100)
-    monkeypatch.setattr(near, "_BLOCK_PAIRS", 7)
-    monkeypatch.setattr(near, "_FRESH_PAIRS", 5)
+    monkeypatch.setattr(buckets, "_BLOCK_PAIRS", 7)
+    monkeypatch.setattr(buckets, "_FRESH_PAIRS", 5)
     found = near_pairs(texts, threshold=0.7, shingles="char-3", **options)
 
     assert_equal(expected, found)
@@ -299,7 +299,7 @@ def test_planted_copies_are_found_again():
 def test_a_full_bucket_is_counted_and_its_longest_text_meets_all(monkeypatch):
     texts = [f"my parcel number {i:03} has still not arrived here" for i in range(60)]
     whole = near_pairs(texts, threshold=0.7, shingles="char-3")
-    monkeypatch.setattr(near, "_BUCKET_PAIRS", 10)
+    monkeypatch.setattr(buckets, "_BUCKET_PAIRS", 10)
     capped = near_pairs(texts, threshold=0.7, shingles="char-3")
 
     assert (len(whole.left), whole.capped_buckets) == (60 * 59 // 2, 0)
@@ -351,7 +351,7 @@ def test_across_sides_same_texts_stay_linear():
 
 
 def test_across_sides_a_large_bucket_with_few_test_texts_is_not_capped(monkeypatch):
-    monkeypatch.setattr(near, "_BUCKET_PAIRS", 200)
+    monkeypatch.setattr(buckets, "_BUCKET_PAIRS", 200)
     texts = [f"my parcel number {i:03} has still not arrived here" for i in range(100)]
     sides = np.arange(100) >= 97
     pairs = near_pairs(texts, threshold=0.7, shingles="char-3", sides=sides)
