@@ -218,18 +218,18 @@ def guess_language(texts: Sequence[str]) -> tuple[str, dict[str, float]]:
         The language's code, or "unknown" where no language has 60 %, and each language's share.
     """
     looked = texts[:: max(len(texts) // _LOOKED_AT, 1)]
-    chars: Counter[str] = Counter()
+    votes: Counter[str] = Counter()  # one a text
     others: list[str] = []
     for text in looked:
         language = _by_script(text)
         if language:
-            chars[language] += len(text)
+            votes[language] += 1
         elif any(char.isalpha() for char in text):
             others.append(text)
     if others:
-        chars.update(_by_model(others))
-    total = sum(chars.values())
-    shares = {language: count / total for language, count in chars.most_common()}
+        votes.update(_by_model(others))
+    total = sum(votes.values())
+    shares = {language: count / total for language, count in votes.most_common()}
     enough = 0.6
     best = next(iter(shares), NO_LANGUAGE)
     return (best if shares.get(best, 0.0) >= enough else NO_LANGUAGE), shares
@@ -238,7 +238,7 @@ def guess_language(texts: Sequence[str]) -> tuple[str, dict[str, float]]:
 def _by_script(text: str) -> str | None:
     letters = sum(char.isalpha() for char in text)
     han, kana = len(_HAN.findall(text)), len(_KANA.findall(text))
-    word = 3  # one Han or Kana letter says as much as about three Latin ones
+    word = 4  # one Han or Kana letter says as much as about four Latin ones
     if letters and word * (han + kana) >= letters:
         return "ja" if 10 * kana > han + kana else "zh"
     for language, pattern in _SCRIPTS.items():
@@ -255,16 +255,16 @@ def _by_model(texts: Sequence[str]) -> Counter[str]:
     detect: Callable[..., list[dict[str, object]]] = detector.detect
     found: Counter[str] = Counter()
     for chunk in _chunks(texts):
-        for best in detect(chunk, model="lite", k=1):
+        for best in detect(" ".join(chunk), model="lite", k=1):
             found[str(best["lang"])] += len(chunk)
     return found
 
 
-def _chunks(texts: Sequence[str]) -> list[str]:
-    chunks, held = [], ""
+def _chunks(texts: Sequence[str]) -> list[list[str]]:
+    """Gather short texts until there is enough for the model to tell a language."""
+    chunks: list[list[str]] = [[]]
     for text in texts:
-        held = f"{held} {' '.join(text[: 5 * _CHUNK_CHARS].split())}".strip()
-        if len(held) >= _CHUNK_CHARS:
-            chunks.append(held)
-            held = ""
-    return [*chunks, held] if held else chunks
+        if sum(map(len, chunks[-1])) >= _CHUNK_CHARS:
+            chunks.append([])
+        chunks[-1].append(" ".join(text[: 5 * _CHUNK_CHARS].split()))
+    return chunks

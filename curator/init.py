@@ -71,12 +71,15 @@ def draft(
 
     Raises:
         connectors.SourceError: The file cannot be read or has no records.
-        RecipeError: No column holds text, or an answer names what is not there.
+        RecipeError: No record can be read, no column holds text, or an answer names what is
+            not there.
     """
     given = dict(answers or {})
     found = connectors.inspect(path, sheet=given.get("sheet"), delimiter=given.get("delimiter"))
     roles = _answered(guess_roles(found), given, found)
     task = planned_task(found)
+    if found.rows == 0:
+        raise RecipeError(f"{path}: {found.doubts[0]}; mend the file, or name its format")
     if roles.text.chosen is None and task is None:
         raise RecipeError(
             f"{path}: no column holds text; the columns are "
