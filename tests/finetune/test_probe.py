@@ -4,7 +4,7 @@ import pytest
 from finetune.errors import FitError
 from finetune.keys import canonical_order, slot_keys, text_key
 from finetune.probe import fit_probe, fit_projection, load_projection, predict_probe
-from finetune.spec import FitSpec, probe_spec
+from finetune.spec import FitSpec, default_spec
 
 CLASSES = ["a", "b", "c", "d"]
 
@@ -20,7 +20,7 @@ def fit(features, targets, keys, weights=None, seed=0, **changes):
         weights[order],
         slots,
         classes=CLASSES,
-        spec=probe_spec(len(targets), **changes),
+        spec=default_spec("probe", rows=len(targets), **changes),
         seed=seed,
     )
 
@@ -53,7 +53,7 @@ def test_a_reshuffle_of_the_rows_gives_the_same_bytes(blobs, keys):
                 np.ones(120),
                 slot_keys([mine[i] for i in sort]),
                 classes=CLASSES,
-                spec=probe_spec(120),
+                spec=default_spec("probe", rows=120),
                 seed=0,
             ).tobytes()
         )
@@ -63,7 +63,7 @@ def test_a_reshuffle_of_the_rows_gives_the_same_bytes(blobs, keys):
 def test_doubling_every_row_at_half_weight_gives_nearly_the_same_predictions(blobs, keys):
     features, targets = blobs
     mapped = fit_projection(features, dimensions=8).apply(features)
-    one = predict_probe(mapped, fit(features, targets, keys, batches=(4,)))
+    one = predict_probe(mapped, fit(features, targets, keys, batches=4))
     two = predict_probe(
         mapped,
         fit(
@@ -71,10 +71,10 @@ def test_doubling_every_row_at_half_weight_gives_nearly_the_same_predictions(blo
             np.repeat(targets, 2),
             [key for key in keys for _ in range(2)],
             np.full(240, 0.5),
-            batches=(4,),
+            batches=4,
         ),
     )
-    other = predict_probe(mapped, fit(features, targets, keys, batches=(4,), seed=1))
+    other = predict_probe(mapped, fit(features, targets, keys, batches=4, seed=1))
 
     assert abs(one - two).mean() < abs(one - other).mean()
     assert (one.argmax(1) == two.argmax(1)).mean() > 0.95
@@ -125,15 +125,17 @@ def test_a_projection_survives_saving_and_refuses_what_is_not_finite(blobs, tmp_
 
 def test_a_spec_reports_all_its_faults_together():
     with pytest.raises(FitError) as caught:
-        FitSpec(tier="probe", method="lora", epochs=0, learning_rate=-1.0, batches=())
+        FitSpec(tier="probe", method="lora", epochs=0, learning_rate=-1.0, batches=0)
 
-    for part in ("method 'lora'", "epochs is 0", "learning_rate is -1.0", "batches is ()"):
+    for part in ("method 'lora'", "epochs is 0", "learning_rate is -1.0", "batches is 0"):
         assert part in str(caught.value)
     with pytest.raises(FitError, match="no field"):
-        probe_spec(100, epoch=3)
+        default_spec("probe", rows=100, epoch=3)
 
 
 def test_a_specs_key_changes_with_every_field_and_with_nothing_else():
-    assert probe_spec(1000).key() == probe_spec(1001).key()
-    assert probe_spec(1000).key() != probe_spec(1000, epochs=9).key()
-    assert probe_spec(1000).key() != probe_spec(2000).key()
+    key = default_spec("probe", rows=1000).key()
+
+    assert key == default_spec("probe", rows=1001).key()
+    assert key != default_spec("probe", rows=1000, epochs=9).key()
+    assert key != default_spec("probe", rows=2000).key()
