@@ -81,6 +81,9 @@ def _effects_chart(rows: Sequence[Mapping[str, Any]], *, axis: str, narrow: bool
 
     row_px = _NARROW_ROW_PX if narrow else _WIDE_ROW_PX
     plot_px = _NARROW_PLOT_PX if narrow else _WIDE_PLOT_PX
+    # A reader's font may be wider than the one vl-convert measured with.
+    sides = 8 if narrow else 40
+    padding = {"left": sides, "right": sides, "top": 4, "bottom": 4}
     middle = 17 if narrow else 0  # the interval sits below its name
     all_rows = alt.InlineData(values=[dict(row) for row in rows])
     measured = alt.InlineData(values=[dict(r) for r in rows if r["effect"] is not None])
@@ -135,7 +138,9 @@ def _effects_chart(rows: Sequence[Mapping[str, Any]], *, axis: str, narrow: bool
         layers.append(text.mark_text(align="left", dy=-3).encode(x=alt.value(4), text="word:N"))
     else:
         layers.append(text.mark_text(align="left").encode(x=alt.value(plot_px + 12), text="word:N"))
-    return _styled(alt.layer(*layers).properties(width=plot_px, height=row_px * len(rows)))
+    return _styled(
+        alt.layer(*layers).properties(width=plot_px, height=row_px * len(rows), padding=padding)
+    )
 
 
 def _styled(chart: Any) -> Any:

@@ -24,7 +24,7 @@ VERDICT_MEANING: dict[Verdict, str] = {
     "better": "the whole interval lies above zero",
     "worse": "the whole interval lies below zero",
     "equivalent": "the whole interval lies within the margin: any effect is too small to act on",
-    "undecided": "the interval holds both a useful effect and none: this is not proof of no effect",
+    "undecided": "the interval holds zero and also effects that would matter: no proof of either",
     "identical": "the model would be trained on the same data, so nothing was run",
     "not_measurable": "it could not be tried here; the reason is given",
 }
