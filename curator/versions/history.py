@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.errors import StoreError
 from curator.schema import PROVENANCE
 from curator.versions.changes import ACTION_OF
 from curator.versions.manifest import Version
-from curator.versions.parts import get_table
+from curator.versions.parts import Layout, Reader, find_rows
 from curator.versions.refs import HEADS, names
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Event:
     score, issue_type, suggestion: of the finding behind it; higher scores are more suspicious.
     partner_id, partner_text: the row it was compared with, as it read then.
     before, after: the columns that changed.
+    source, source_row: where a delivery held it; the first record is 0.
     """
 
     kind: EventKind
@@ -71,6 +73,8 @@ class Event:
     partner_text: str | None = None
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+    source: str | None = None
+    source_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,8 @@ class State:
 class History:
     """The whole history of a row.
 
-    source, source_row: address and record number (the first is 0) it was imported from; None for a
-        row made by a step.
+    source, source_row: address and record number (the first is 0) it was first imported from; None
+        for a row made by a step.
     parent, parent_text: the row it was made from; augmenter: what made it, where recorded.
     events: oldest first; steps: the steps that ran since it came in, oldest first.
     children: rows made from it; kept_over: rows that were dropped with it as their partner.
@@ -167,13 +171,32 @@ class _Teller:
         self.head = store.head(self.branch)
         self.times = {v: e.time for v, e in store.first_entries().items()}
         self._lines: dict[str, list[Version]] = {}
-        self._decisions: dict[str, list[dict[str, Any]]] = {}
+        self._reader = Reader(store.folder)
+        self._layouts: dict[str, Layout] = {}
 
     def line(self, version: str) -> list[Version]:
         """Give a version and all before it, oldest first."""
         if version not in self._lines:
             self._lines[version] = self.store.ancestry(version)[::-1]
         return self._lines[version]
+
+    def layout(self, version: str) -> Layout:
+        """Give the layout of a version."""
+        if version not in self._layouts:
+            self._layouts[version] = self.store.layout(version)
+        return self._layouts[version]
+
+    def find(self, version: str, rows: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Find rows of a version by id; absent ones are left out."""
+        return find_rows(self._reader, self.layout(version), rows)
+
+    def decisions(self, version: str) -> pa.Table:
+        """Read what the step of a version decided."""
+        return self._reader.file(self.layout(version).decisions).read()
+
+    def findings(self, version: str) -> pa.Table:
+        """Read what the step of a version found."""
+        return self._reader.file(self.layout(version).findings).read()
 
     def every(self) -> dict[str, Version]:
         """Give every version that a branch or tag ever led to."""
@@ -187,15 +210,15 @@ class _Teller:
             bringers = self._bringers(row)
         line, line_branch = self._line_with(bringers)
         origin = next(v for v in line if v.id in bringers)
-        first = self.store.find(origin, [row]).get(row, {})
+        first = self.find(origin.id, [row]).get(row, {})
         events = tuple(self._events(row, line, origin, line_branch))
         last = self._last(row, line) or _candidate(events)
         state = self._state(row, line, line_branch, events, last)
         parent = first.get("parent") or last.get("parent")
         return History(
             row_id=row,
-            source=first.get("source") if not origin.parents else None,
-            source_row=first.get("source_row") if not origin.parents else None,
+            source=events[0].source,
+            source_row=events[0].source_row,
             parent=parent,
             parent_text=self._text(origin, parent),
             augmenter=first.get("augmenter") or last.get("augmenter"),
@@ -211,14 +234,14 @@ class _Teller:
         found = set()
         for version in self.every().values():
             if not version.parents:
-                if self.store.find(version, [row]):
+                if self.find(version.id, [row]):
                     found.add(version.id)
             elif any(d["action"] in ("add", "reject") for d in self._decided(version, row)):
                 found.add(version.id)
         return found
 
     def _decided(self, version: Version, row: str) -> list[dict[str, Any]]:
-        made = self.store.decisions(version)
+        made = self.decisions(version.id)
         return list(made.filter(pc.equal(made["row_id"], row)).to_pylist())
 
     def _line_with(self, bringers: set[str]) -> tuple[list[Version], str]:
@@ -244,7 +267,7 @@ class _Teller:
                 yield from self._stepped(row, version)
         later = [d for d in self._deliveries(self.branch)[at + 1 :] if d not in roots]
         if not origin.parents and line[-1].id != self.head.id and line_branch == self.branch:
-            gone = (d for d in later if not self.store.find(d, [row]))
+            gone = (d for d in later if not self.find(d.id, [row]))
             yield from (self._event("withdrawn", d) for d in list(gone)[:1])
 
     def _deliveries(self, branch: str) -> list[Version]:
@@ -258,15 +281,15 @@ class _Teller:
     def _delivered(self, row: str, deliveries: Sequence[Version]) -> Iterator[Event]:
         last: dict[str, Any] | None = None
         for version in deliveries:
-            now = self.store.find(version, [row]).get(row)
+            now = self.find(version.id, [row]).get(row)
             if now is None and last is not None:
                 yield self._event("withdrawn", version)
             elif now is not None and last is None:
-                yield self._event("imported", version)
+                yield self._event("imported", version, **_place(now))
             elif now is not None and last is not None:
                 names = sorted(n for n in {*now, *last} - _OURS if now.get(n) != last.get(n))
                 before, after = ({n: side.get(n) for n in names} or None for side in (last, now))
-                yield self._event("redelivered", version, before=before, after=after)
+                yield self._event("redelivered", version, before=before, after=after, **_place(now))
             last = now or last
 
     def _stepped(self, row: str, version: Version) -> Iterator[Event]:
@@ -285,7 +308,7 @@ class _Teller:
                 **self._sides(row, version, made),
             )
         settled = {made["issue_type"] for made in decided}
-        found = self.store.findings(version)
+        found = self.findings(version.id)
         flagged = found.filter(pc.and_(pc.equal(found["row_id"], row), found["flagged"]))
         for doubt in flagged.to_pylist():
             if doubt["issue_type"] not in settled:
@@ -306,7 +329,7 @@ class _Teller:
         told = {side: _cells(made[side]) for side in ("before", "after")}
         if any(told.values()) or made["action"] not in ("edit", "relabel", "weight"):
             return told
-        stored = [self.store.find(v, [row]).get(row, {}) for v in (version.parents[0], version.id)]
+        stored = [self.find(v, [row]).get(row, {}) for v in (version.parents[0], version.id)]
         names = [
             name
             for name in dict.fromkeys([*stored[0], *stored[1]])
@@ -326,13 +349,13 @@ class _Teller:
         if row is None:
             return None
         for where in (*version.parents[:1], version.id):
-            if found := self.store.find(where, [row]):
+            if found := self.find(where, [row]):
                 return str(found[row]["text"])
         return None
 
     def _last(self, row: str, line: list[Version]) -> dict[str, Any]:
         for version in reversed(line):
-            if found := self.store.find(version, [row]):
+            if found := self.find(version.id, [row]):
                 return found[row]
         return {}
 
@@ -357,7 +380,7 @@ class _Teller:
         )
 
     def _where(self, row: str, line: list[Version], events: tuple[Event, ...]) -> Where:
-        if self.store.find(self.head, [row]):
+        if self.find(self.head.id, [row]):
             return "present"
         kinds = {event.kind for event in events}
         if events[-1].kind == "withdrawn":
@@ -367,22 +390,22 @@ class _Teller:
         return "rejected" if "rejected" in kinds and "added" not in kinds else "dropped"
 
     def _children(self, row: str, line: list[Version]) -> Iterator[Child]:
-        stored = {part.object for version in line for part in self.store.layout(version).parts}
+        stored = {part.object for version in line for part in self.layout(version.id).parts}
         made: dict[str, str] = {}
         for name in sorted(stored):
-            table = get_table(self.store.folder, name, ["id", "parent"])
+            table = self._reader.file(name).read(columns=["id", "parent"])
             of_row = table["id"].filter(pc.fill_null(pc.equal(table["parent"], row), False))  # noqa: FBT003 - the fill value
             made |= dict.fromkeys(of_row.to_pylist(), "")
         for version in line if made else ():
-            added = self.store.decisions(version)
+            added = self.decisions(version.id)
             added = added.filter(pc.equal(added["action"], "add")).select(["row_id", "step"])
             made |= {d["row_id"]: d["step"] for d in added.to_pylist() if d["row_id"] in made}
-        present = self.store.find(line[-1], list(made))
+        present = self.find(line[-1].id, list(made))
         yield from (Child(child, step, child in present) for child, step in sorted(made.items()))
 
     def _kept_over(self, row: str, line: list[Version]) -> Iterator[str]:
         for version in line:
-            made = self.store.decisions(version)
+            made = self.decisions(version.id)
             here = pc.and_(pc.equal(made["partner_id"], row), pc.equal(made["action"], "drop"))
             yield from made["row_id"].filter(pc.fill_null(here, False)).to_pylist()  # noqa: FBT003 - the fill value
 
@@ -407,11 +430,15 @@ class _Teller:
     def _every_id(self) -> set[str]:
         stored, ids = set(), set()
         for version in self.every().values():
-            stored |= {part.object for part in self.store.layout(version).parts}
-            ids |= set(self.store.decisions(version)["row_id"].to_pylist())
+            stored |= {part.object for part in self.layout(version.id).parts}
+            ids |= set(self.decisions(version.id)["row_id"].to_pylist())
         for name in stored:
-            ids |= set(get_table(self.store.folder, name, ["id"])["id"].to_pylist())
+            ids |= set(self._reader.file(name).read(columns=["id"])["id"].to_pylist())
         return ids
+
+
+def _place(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("source", "source_row")}
 
 
 def _cells(text: str | None) -> dict[str, Any] | None:

@@ -251,7 +251,29 @@ def _positions_of(folder: Folder, part: Part | None) -> IntArray:
     return np.empty(0, np.int64) if part is None else _live_positions(folder, part)
 
 
-def find_rows(folder: Folder, layout: Layout, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+class Reader:
+    """Opens stored tables, each read and checked once for as long as the reader lives."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._files: dict[str, pq.ParquetFile] = {}
+        self._dead: dict[str, IntArray] = {}
+
+    def file(self, name: str) -> pq.ParquetFile:
+        """Open a stored table."""
+        if name not in self._files:
+            self._files[name] = _opened(self.folder, name)
+        return self._files[name]
+
+    def dead(self, part: Part) -> IntArray:
+        """Give the dead positions of a part, ascending."""
+        name = part.deleted or ""
+        if name not in self._dead:
+            self._dead[name] = dead_positions(self.folder, part)
+        return self._dead[name]
+
+
+def find_rows(reader: Reader, layout: Layout, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Find rows of a version by id, decoding only the row groups that may hold them.
 
     Returns:
@@ -260,13 +282,18 @@ def find_rows(folder: Folder, layout: Layout, ids: Sequence[str]) -> dict[str, d
     found: dict[str, dict[str, Any]] = {}
     wanted = pa.array(sorted(set(ids)), pa.string())
     for part in layout.parts:
-        dead = dead_positions(folder, part)
-        for start, group in _groups_with(_opened(folder, part.object), wanted.to_pylist()):
+        dead = reader.dead(part)
+        for start, group in _groups_with(reader.file(part.object), wanted.to_pylist()):
             for at in np.flatnonzero(pc.is_in(group["id"], wanted)):
-                if start + at not in dead:
+                if not _holds(dead, start + at):
                     row = group.slice(at, 1).to_pylist()[0]
                     found[row["id"]] = row
     return found
+
+
+def _holds(ascending: IntArray, position: int) -> bool:
+    at = int(np.searchsorted(ascending, position))
+    return at < len(ascending) and int(ascending[at]) == position
 
 
 def _groups_with(file: pq.ParquetFile, ids: list[str]) -> Iterator[tuple[int, pa.Table]]:

@@ -67,7 +67,7 @@ def _standing(history: History) -> str:
 def _happened(event: Event, history: History) -> str:
     place = f"in version {event.version[:12]}{_on(event)}"
     if event.kind in ("imported", "redelivered", "withdrawn"):
-        return _delivered(event, history, place)
+        return _delivered(event, place)
     if event.kind == "added":
         origin = "from no other row"
         if history.parent:
@@ -84,17 +84,14 @@ def _happened(event: Event, history: History) -> str:
     return f"Step '{event.step}' {verb} {place}{_because(event, event.partner_id)}"
 
 
-def _delivered(event: Event, history: History, place: str) -> str:
+def _delivered(event: Event, place: str) -> str:
     if event.kind == "withdrawn":
         return f"The delivery imported {place} no longer has it."
+    record = f"as record {event.source_row} of {event.source} (the first record is 0), {place}"
     if event.kind == "imported":
-        return (
-            f"It came in as record {history.source_row} of {history.source} (the first record is "
-            f"0), {place}."
-        )
-    if event.before is None:
-        return f"Its source delivered it again, unchanged, {place}."
-    return f"Its source delivered it again {place}, with its {_changed(event)}."
+        return f"It came in {record}."
+    change = f"with its {_changed(event)}" if event.before else "unchanged"
+    return f"Its source delivered it again {record}, {change}."
 
 
 def _because(event: Event, partner: str | None) -> str:

@@ -355,7 +355,7 @@ class Store:
 
     def find(self, ref: Version | str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Read some rows of a version by id, without reading all of it; absent ids are left out."""
-        return parts.find_rows(self.folder, self.layout(ref), ids)
+        return parts.find_rows(parts.Reader(self.folder), self.layout(ref), ids)
 
     def decisions(self, ref: Version | str) -> pa.Table:
         """Read what the step of a version decided, schema.DECISION_SCHEMA sorted by row id."""

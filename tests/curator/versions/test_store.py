@@ -1,6 +1,10 @@
+import errno
 import json
+import os
+import threading
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -325,6 +329,55 @@ def test_a_forged_layout_of_other_rows_is_found_when_read(story, tmp_path):
 
     with pytest.raises(StoreError, match=r"its parts hold 4 rows .* expected 5 rows"):
         store.rows(versions[4])
+
+
+def test_a_full_disk_at_any_write_leaves_the_head_and_the_next_commit_goes_on(
+    story, commit, monkeypatch
+):
+    store, versions = story
+    rows, gone = store.rows("main"), [{"row_id": "r0", "action": "drop"}]
+    less = rows.filter(pc.not_equal(rows["id"], "r0"))
+    for room in range(5):
+        left = iter([True] * room)
+
+        def write(handle, data, left=left, real=os.write):
+            if next(left, False):
+                return real(handle, data)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            with pytest.raises(StoreError, match="no space left on the disk"):
+                commit(less, on="main", step="thin", decided=gone)
+        assert versions[4] == store.head()
+    assert less.equals(store.rows(commit(less, on="main", step="thin", decided=gone)))
+
+
+def test_of_two_writers_at_the_same_time_exactly_one_wins(story, commit, tmp_path):
+    store, versions = story
+    rows = store.rows("main")
+    start, told = threading.Barrier(2), []
+
+    def write(row):
+        session = open_store(tmp_path / "store", create=False)
+        gone = [{"row_id": row, "action": "drop"}]
+        less = rows.filter(pc.not_equal(rows["id"], row))
+        start.wait()
+        try:
+            commit(less, on=versions[4], step="thin", decided=gone, store=session)
+        except StoreError as fault:
+            told.append(str(fault))
+
+    threads = [threading.Thread(target=write, args=(row,)) for row in ("r0", "r2")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 1 == len(told)
+    assert "while this run was at work" in told[0]
+    assert 6 == len(store.entries())
+    assert 4 == store.head().rows
 
 
 def test_findings_and_decisions_come_back(story):

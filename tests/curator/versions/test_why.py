@@ -26,13 +26,13 @@ def answer(story):
 def test_a_dropped_row_says_which_step_dropped_it_and_next_to_which_row(answer):
     assert [
         (
-            "Row r1 is no longer in main (version v4): step 'duplicates' dropped it on DAY. It last "
-            "read “where is my card?”, labelled “arrival”."
+            "Row r1 is no longer in main (version v4): step 'duplicates' dropped it on DAY. It "
+            "last read “where is my card?”, labelled “arrival”."
         ),
         "It came in as record 1 of file:train.csv (the first record is 0), in version v0 on DAY.",
         (
-            "Step 'duplicates' dropped it in version v2 on DAY: near-duplicate (score 0.95). It was "
-            "compared with row r0, which reads “where is my card”. Decided by rule."
+            "Step 'duplicates' dropped it in version v2 on DAY: near-duplicate (score 0.95). It "
+            "was compared with row r0, which reads “where is my card”. Decided by rule."
         ),
     ] == answer("r1")
 
@@ -45,8 +45,8 @@ def test_a_relabelled_row_says_from_what_to_what_and_what_was_made_from_it(answe
         ),
         "It came in as record 3 of file:train.csv (the first record is 0), in version v0 on DAY.",
         (
-            "Step 'label_errors' changed its label from “top_up” to “lost” in version v3 on DAY: label "
-            "contradicted (score 2.50). Decided by rule."
+            "Step 'label_errors' changed its label from “top_up” to “lost” in version v3 on DAY: "
+            "label contradicted (score 2.50). Decided by rule."
         ),
         "1 row was made from it: x0 by step 'augment' (in main).",
     ] == answer("r3")
@@ -59,8 +59,8 @@ def test_an_augmented_row_says_which_row_it_was_made_from(answer):
             "weight 1."
         ),
         (
-            "Step 'augment' made it in version v4 on DAY, from row r3, which reads “my card is lost”: "
-            "keyboard typo, copy 0. Decided by rule."
+            "Step 'augment' made it in version v4 on DAY, from row r3, which reads “my card is "
+            "lost”: keyboard typo, copy 0. Decided by rule."
         ),
     ] == answer("x0")
 
@@ -73,8 +73,8 @@ def test_an_untouched_row_says_that_no_step_changed_it(answer):
         ),
         "It came in as record 4 of file:train.csv (the first record is 0), in version v0 on DAY.",
         (
-            "4 steps have run since (clean, duplicates, label_errors, augment); none of them changed "
-            "it."
+            "4 steps have run since (clean, duplicates, label_errors, augment); none of them "
+            "changed it."
         ),
     ] == answer("t0")
 
@@ -87,12 +87,12 @@ def test_a_flagged_row_that_was_kept_says_so_and_what_was_dropped_for_it(answer)
         ),
         "It came in as record 0 of file:train.csv (the first record is 0), in version v0 on DAY.",
         (
-            "Step 'label_errors' flagged it as “label” and kept it in version v3 on DAY (score 0.25, "
-            "suggestion “lost”)."
+            "Step 'label_errors' flagged it as “label” and kept it in version v3 on DAY (score "
+            "0.25, suggestion “lost”)."
         ),
         (
-            "4 steps have run since (clean, duplicates, label_errors, augment); none of them changed "
-            "it."
+            "4 steps have run since (clean, duplicates, label_errors, augment); none of them "
+            "changed it."
         ),
         "It was kept when 1 other row was dropped: r1.",
     ] == answer("r0")
@@ -114,8 +114,8 @@ def test_an_edited_and_weighted_row_tells_both_in_order(answer):
 def test_a_refused_candidate_says_why_it_never_became_a_row(answer):
     assert [
         (
-            "Row x1 never entered main (version v4): it was a candidate that was refused. It read “is "
-            "my crad lost”, labelled “lost”."
+            "Row x1 never entered main (version v4): it was a candidate that was refused. It read "
+            "“is my crad lost”, labelled “lost”."
         ),
         (
             "Step 'augment' refused it in version v4 on DAY: near-duplicate of a test row (score "
@@ -241,9 +241,21 @@ def test_a_row_that_its_source_relabelled_says_so(story, commit, rows_of):
 
 def test_a_row_delivered_again_unchanged_says_so(story, commit, rows_of):
     store, _ = story
-    commit(rows_of({"id": "r0", "text": "where is my card", "label": "arrival"}))
+    again = commit(
+        rows_of(
+            {"id": "n0", "text": "new"},
+            {"id": "r3", "text": "my card is lost", "label": "top_up"},
+            source="file:later.csv",
+        )
+    )
+    lines = describe(store.why("r3")).split("\n")
 
-    assert "Its source delivered it again, unchanged, in version" in describe(store.why("r0"))
+    assert "It came in as record 3 of file:train.csv" in lines[1]
+    assert (
+        "Its source delivered it again as record 1 of file:later.csv (the first record is 0), in "
+        f"version {again.short} on "
+    ) in lines[2]
+    assert lines[2].endswith(", unchanged.")
 
 
 def test_without_main_the_branch_that_moved_last_is_named(tmp_path, commit, rows_of):
