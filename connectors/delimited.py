@@ -51,6 +51,7 @@ def read_delimited(place: Place, options: Options) -> Iterator[pa.RecordBatch]:
         parsed = _parse(lines, delimiter, place)
         names = _header(parsed, place)
         require_columns(names, options.strings, where=place.address)
+        parsed = _without_swallowed(parsed, lines, len(names), delimiter)
         yield from to_batches(names, _records(parsed, names, place, options))
 
 
@@ -170,6 +171,32 @@ def _parse(lines: _Lines, delimiter: str, place: Place) -> Iterator[_Parsed]:
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
         if cells or fault:
             yield _Parsed(lines.first, "".join(lines.taken), len(lines.taken), cells, fault)
+
+
+def _without_swallowed(
+    parsed: Iterator[_Parsed], lines: _Lines, width: int, delimiter: str
+) -> Iterator[_Parsed]:
+    """Give back lines that a stray quote swallowed up to another quote further down.
+
+    Such a record is ragged, and most of the lines within it are whole records by themselves,
+    which lines of a text with paragraphs are not.
+    """
+    for record in parsed:
+        ragged = record.lines > 1 and not record.fault and len(record.cells) != width
+        if ragged and _are_records(lines.taken[1:], width, delimiter):
+            lines.give_back()
+            fault = (
+                f"broken quoting: the quote that opens here swallows {record.lines - 1} more lines"
+            )
+            yield _Parsed(record.line, lines.taken[0], 1, [], fault)
+        else:
+            yield record
+
+
+def _are_records(lines: list[str], width: int, delimiter: str) -> bool:
+    some = lines[:_SNIFFED_LINES]
+    rows = _lenient_rows("".join(some), delimiter)
+    return 2 * sum(len(row) == width for row in rows) > len(some)
 
 
 def _quoting(error: csv.Error, lines: int) -> str:

@@ -74,6 +74,22 @@ def test_a_quote_that_never_closes_costs_one_line_not_the_rest_of_the_file(read_
     assert (3, '"stray,x\n') == (out.bad[0].line, out.bad[0].raw)
 
 
+def test_a_stray_quote_that_meets_another_one_gives_the_lines_between_back(read_all):
+    out = read_all("a.csv", 'text,label\na,x\n"stray,x\nb,y\nc,y\nd,a 5"\ne,z\n')
+
+    assert ["a", "b", "c", "d", "e"] == out.table["text"].to_pylist()
+    assert [0, 2, 3, 4, 5] == out.numbers
+    assert [2, 4, 5, 6, 7] == out.lines
+    assert "broken quoting: the quote that opens here swallows 3 more lines" == out.bad[0].reason
+
+
+def test_a_ragged_text_of_several_lines_is_one_bad_record(read_all):
+    out = read_all("a.csv", 'text,label\n"one\ntwo\nthree, four",x,extra\nb,y\n')
+
+    assert ["b"] == out.table["text"].to_pylist()
+    assert "ragged row: 3 cells over 3 lines, expected 2 (text, label)" == out.bad[0].reason
+
+
 def test_text_after_a_closing_quote_is_bad_never_silently_joined(read_all):
     out = read_all("a.csv", 'text,label\n"He said "hi" to me",x\nb,y\n')
 
