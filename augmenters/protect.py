@@ -110,6 +110,8 @@ def _join_patterns() -> re.Pattern[str]:
 
 SPAN_KINDS = tuple(_PATTERNS)
 _SPAN = _join_patterns()
+# Every pattern needs one of these; trying them all at every letter costs four times as much.
+_SIGN = re.compile(r"[0-9０-９@#{<\[%]|://|\.[A-Za-z]|[wW]{3}\.")
 
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏ\u0300-\u036f"
 _GAP = re.compile(
@@ -153,6 +155,8 @@ def protected_spans(text: str) -> list[Span]:
     >>> [text for text in (span_text("refund $12.50 by 2024-05-06, see {{card}}"))]
     ['$12.50', '2024-05-06', '{{card}}']
     """
+    if not _SIGN.search(text):
+        return []
     return [Span(m.start(), m.end(), m.lastgroup or "") for m in _SPAN.finditer(text)]
 
 

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from .errors import AugmentError
 
 Senses = Literal["first", "any"]
+DEBIAN_FOLDER = "/usr/share/wordnet"
+_VARIABLE = "WNSEARCHDIR"
 PARTS_OF_SPEECH = ("n", "v", "a", "r")
 LEAVE_ALONE = "DT"  # the one tag nlpaug's SynonymAug never touches
 
@@ -164,6 +166,11 @@ def _vowel(word: str) -> bool:
     return word[0] in "aeiou"
 
 
+def wordnet_folder() -> str:
+    """Give the folder WordNet is read from; WordNet's own environment variable names another."""
+    return os.environ.get(_VARIABLE) or DEBIAN_FOLDER
+
+
 def open_dictionary(folder: str, senses: Senses) -> Dictionary:
     """Open WordNet in a folder, once per process.
 
@@ -211,6 +218,6 @@ def _check_folder(folder: Path) -> None:
         raise AugmentError(
             f"augmenter 'synonym': {folder} holds no complete WordNet (missing: "
             f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); "  # noqa: PLR2004
-            "install the Debian package wordnet-base (apt-get install wordnet-base), or give the "
-            "folder of another copy of WordNet 3.0 as the option wordnet"
+            "install the Debian package wordnet-base (apt-get install wordnet-base), or name the "
+            f"folder of another copy of WordNet 3.0 in the environment variable {_VARIABLE}"
         )

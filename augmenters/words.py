@@ -16,11 +16,10 @@ from .characters import run_nlpaug
 from .errors import AugmentError
 from .lineage import Augmented, Maker, augment_each, check_share
 from .protect import change_words
-from .wordnet import Senses, open_dictionary
+from .wordnet import Senses, open_dictionary, wordnet_folder
 
 NAME = "synonym"
 VERSION = 1
-WORDNET = "/usr/share/wordnet"
 
 
 def synonym(
@@ -31,13 +30,15 @@ def synonym(
     copies: int = 1,
     weight: float = 0.3,
     senses: Senses = "first",
-    wordnet: str = WORDNET,
 ) -> Augmented:
     """Make copies of rows with some English words exchanged for WordNet synonyms.
 
     Function words, negations, names and abbreviations are left alone; a plain -s, -ed or -ing is
     kept. Amounts, addresses, dates, references and placeholders stay verbatim. A row without a word
     that has a synonym gets no copy and is reported; so is a row without Latin words.
+
+    WordNet is read from Debian's folder, or from the one that the environment variable WNSEARCHDIR
+    names. Where it lies is no option, since a path must not enter an id.
 
     Args:
         rows: Training rows (the row contract), in any order.
@@ -48,7 +49,6 @@ def synonym(
         weight: Factor on the parent's weight.
         senses: `first` takes single words of the first sense that SemCor has; `any` takes every
             word of every sense, which was measured to cost four times as much accuracy.
-        wordnet: Folder of WordNet 3.0.
 
     Returns:
         Rows and lineage, and the rows that got no copy with the reason.
@@ -62,7 +62,7 @@ def synonym(
     check_share(share, NAME)
     if senses not in ("first", "any"):
         raise AugmentError(f"augmenter {NAME!r}: senses is {senses!r}; expected 'first' or 'any'")
-    augmenter = _thesaurus(share, senses, wordnet)
+    augmenter = _thesaurus(share, senses, wordnet_folder())
     maker = Maker(NAME, VERSION, {"share": share, "senses": senses}, seed)
     return augment_each(
         rows,
@@ -74,8 +74,8 @@ def synonym(
 
 
 @cache
-def _thesaurus(share: float, senses: Senses, wordnet: str) -> Any:
-    dictionary = open_dictionary(wordnet, senses)
+def _thesaurus(share: float, senses: Senses, folder: str) -> Any:
+    dictionary = open_dictionary(folder, senses)
     from nlpaug.augmenter.word.synonym import SynonymAug
 
     class OfflineSynonymAug(SynonymAug):  # type: ignore[misc]  # no types

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Synonyms from Debian's WordNet, offline and careful."""
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from augmenters import AUGMENTERS, AugmentError, synonym
-from augmenters.wordnet import open_dictionary, open_reader
-from augmenters.words import WORDNET
+from augmenters.wordnet import open_dictionary, open_reader, wordnet_folder
 
 
 @pytest.fixture
 def wordnet():
-    if not Path(WORDNET).is_dir():
-        pytest.skip(f"{WORDNET}: not found; install the Debian package wordnet-base")
-    return WORDNET
+    folder = wordnet_folder()
+    if not Path(folder).is_dir():
+        pytest.skip(f"{folder}: not found; install the Debian package wordnet-base")
+    return folder
 
 
 @pytest.fixture
@@ -25,9 +26,10 @@ def dictionary(wordnet):
     return open_dictionary(wordnet, "first")
 
 
-def test_a_missing_wordnet_names_the_package_to_install(make_rows, tmp_path):
+def test_a_missing_wordnet_names_the_package_to_install(make_rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("WNSEARCHDIR", str(tmp_path))
     with pytest.raises(AugmentError) as caught:
-        synonym(make_rows(["some text"]), seed=0, wordnet=str(tmp_path))
+        synonym(make_rows(["some text"]), seed=0)
 
     assert "holds no complete WordNet (missing: cntlist.rev, index.noun, index.verb, ...)" in str(
         caught.value
