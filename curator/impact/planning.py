@@ -18,6 +18,7 @@ from curator.impact.statistics import ALPHA, LEAST, Estimate, interval, verdict
 POWER = 0.8
 MOST_ROWS = 1_000_000  # beyond these nobody will label or train: say so instead of a number
 MOST_SEEDS = 64
+SEED_STEPS = (8, 12, 16, 24, 32, 48, MOST_SEEDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +180,15 @@ class _Question:
 def _needs(at: _Question, estimate: Estimate, rows: float, seeds: float) -> str:
     have = f"now {estimate.rows:,} and {estimate.seeds}"
     if rows == inf and seeds == inf:
-        both = at.rows_needed(MOST_SEEDS, estimate.rows)
+        # The cheapest pair: what both cost together, labels and training.
+        pairs = [(at.rows_needed(n, estimate.rows), n) for n in SEED_STEPS if n > estimate.seeds]
+        both, more = min(pairs, key=lambda pair: pair[0] * pair[1], default=(inf, MOST_SEEDS))
         if both == inf:
             return (
                 f"more than {MOST_ROWS:,} test rows and {MOST_SEEDS} seeds ({have}): "
                 "no measurement of this kind will decide it."
             )
-        return f"both about {_round_up(both):,} test rows and {MOST_SEEDS} seeds ({have})."
+        return f"both about {_round_up(both):,} test rows like these and {more} seeds ({have})."
     if seeds == inf:
         return (
             f"about {_round_up(rows):,} test rows like these (now {estimate.rows:,}); "
