@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """An augmented row depends on its parent, the seed and the copy, and on nothing else."""
 
 from __future__ import annotations
