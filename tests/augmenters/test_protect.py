@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from augmenters import keyboard, synonym
 from augmenters.errors import RowRefusedError
@@ -108,6 +110,27 @@ ODD = [
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_the_pieces_of_a_text_are_the_text(text):
     assert text == "".join(piece.text for piece in pieces(text))
+
+
+SNIPPETS = st.sampled_from(
+    [*SPANS.values(), "word", "don't", " ", "\t", "退款", "👍🏽", "{", "%(", ".", "@", "-"]
+)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.one_of(SNIPPETS, st.text(max_size=8)), max_size=12).map("".join))
+def test_any_text_is_the_sum_of_its_pieces_and_survives_a_change_of_all_words(text):
+    cut = pieces(text)
+    words = [piece.text for piece in cut if piece.kind == "latin"]
+    spans = [piece.text for piece in cut if piece.kind in SPAN_KINDS]
+
+    assert text == "".join(piece.text for piece in cut)
+    assert spans == span_text(text)
+    assert all(piece.text for piece in cut)
+    if words:
+        others = [piece.text for piece in cut if piece.kind != "latin"]
+        after = change_words(text, lambda shown: ["\0" * len(word) for word in shown])
+        assert "".join(others) == after.replace("\0", "") or "\0" in text
 
 
 def test_emoji_sequences_stay_whole():
