@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +25,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 # Where a row came from and what touched it last: facts about a row, not the row itself.
 PROVENANCE = ("source", "source_row", "step")
 
-Field = str | bytes | int | float | bool | None | Sequence["Field"] | dict[str, "Field"]
+Field = str | bytes | int | float | bool | None | Sequence["Field"] | Mapping[str, "Field"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _tagged(value: Field) -> bytes:
             tag, data = b"i", str(value).encode()
         case float():
             tag, data = b"d", struct.pack("<d", value)
-        case dict():
+        case Mapping():
             tag, data = b"m", b"".join(_tagged(k) + _tagged(value[k]) for k in sorted(value))
         case Sequence():
             tag, data = b"l", b"".join(map(_tagged, value))

@@ -1,0 +1,351 @@
+"""The command line: it reads arguments, calls one function, prints what came back.
+
+`--json` goes to stdout, progress to stderr. Exit codes: 0 fine, 1 a fault the user can mend,
+2 wrong usage, 3 a gate said no, 4 a gate could not tell, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curator import show
+from curator.errors import CuratorError
+
+# Typer brings click along under its own name or not, release by release; this is its base error.
+ClickException: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Curate text corpora in versions and measure what each data change did to the model.",
+)
+
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the version store.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file (YAML).")]
+Ref = Annotated[str, typer.Argument(help="Version id (6 digits or more), branch or tag.")]
+
+
+class _State:
+    """What the options before the verb said."""
+
+    store = Path(".curator")
+    quiet = False
+
+
+@app.callback()
+def _options(
+    store: StoreOption = Path(".curator"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    _State.store = store
+    _State.quiet = quiet
+
+
+def _progress() -> Any:
+    from curator.progress import Progress
+
+    return Progress(quiet=_State.quiet)
+
+
+def _open(*, create: bool = False) -> Any:
+    from curator.versions.store import open_store
+
+    return open_store(_State.store, create=create)
+
+
+def _print(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="csv, tsv, json, jsonl, parquet or xlsx file.")],
+    out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("recipe.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a recipe that exists.")] = False,
+) -> None:
+    """Look at a file and write a runnable, commented recipe."""
+    from curator.init import draft
+
+    if out.exists() and not force:
+        raise CuratorError(f"{out}: there is a recipe already; --force replaces it")
+    made = draft(file, folder=out.resolve().parent)
+    if sys.stdin.isatty() and any(q.options for q in made.questions):
+        answers = {q.about: show.ask(q) for q in made.questions if q.options}
+        made = draft(file, folder=out.resolve().parent, answers=answers)
+    out.write_text(made.recipe, "utf-8")
+    show.draft(made, out)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    only: Annotated[str | None, typer.Option(help="Run this step alone, on the import.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    measure: Annotated[bool, typer.Option(help="Train and compare after the steps.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe: import, steps, measurement, report. What is done already is not done again."""
+    from curator.recipe import load
+
+    loaded = load(recipe)
+    if plan:
+        from curator.plan import plan as make_plan
+
+        store = _open() if (_State.store / "FORMAT").exists() else None
+        planned = make_plan(loaded, store, cache=_State.store / "cache")
+        _print(planned) if as_json else show.plan(planned)
+        return
+    from curator.reporting import report_of_run
+    from curator.run import run as run_recipe
+
+    progress = _progress()
+    store = _open(create=True)
+    result = run_recipe(loaded, store, only=only, measure=measure, progress=progress)
+    path = report_of_run(result, store) if loaded.report and not only else None
+    if as_json:
+        _print(result.as_dict() | {"report": str(path) if path else None})
+    else:
+        show.run(result, path, _State.store)
+
+
+@app.command()
+def log(
+    ref: Ref = "main",
+    every: Annotated[bool, typer.Option("--all", help="Every branch.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List versions, newest first."""
+    store = _open()
+    refs = sorted(store.branches()) if every else [ref]
+    entries = {e.version: e for name in refs for e in store.log(name)}.values()
+    listed = show.log_entries(entries)
+    _print(listed) if as_json else show.log(listed)
+
+
+@app.command(name="show")
+def show_version(ref: Ref = "main", as_json: Json = False) -> None:
+    """Show one version: its step, options, rows by split and class, lock and transforms."""
+    from curator.query import class_counts
+
+    store = _open()
+    version = store.version(ref)
+    facts = show.version_facts(store, version, class_counts(store, version))
+    _print(facts) if as_json else show.version(facts)
+
+
+@app.command()
+def rows(
+    wanted: Annotated[str, typer.Argument(help="A version, or a span A..B of changes.")] = "main",
+    step: Annotated[str | None, typer.Option(help="Only rows this step touched.")] = None,
+    issue: Annotated[str | None, typer.Option(help="Only rows with this issue type.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this action (spans).")] = None,
+    where: Annotated[str | None, typer.Option(help="SQL expression over the columns.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows on the terminal; 0 for all.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Write csv, xlsx, jsonl or parquet.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List rows: what a version holds, or what changed from A to B, with reason and partner."""
+    from curator.query import rows_of
+
+    table = rows_of(_open(), wanted, step=step, issue=issue, action=action, where=where)
+    if out is not None:
+        import connectors
+
+        connectors.write(table, out, to=_format_of(out))
+        typer.echo(f"{table.num_rows:,} rows -> {out}", err=True)
+    elif as_json:
+        _print(show.plain_rows(table))
+    else:
+        show.rows(table, limit)
+
+
+def _format_of(path: Path) -> Any:
+    known = ("csv", "xlsx", "jsonl", "parquet")
+    suffix = path.suffix.lstrip(".").lower()
+    if suffix not in known:
+        raise CuratorError(f"{path}: the name must end in one of {list(known)}")
+    return suffix
+
+
+@app.command()
+def diff(
+    a: Ref,
+    b: Ref,
+    rows_to: Annotated[Path | None, typer.Option("--rows", help="Parquet file to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count what differs from version A to version B, by operation and reason."""
+    store = _open()
+    table = store.diff(a, b)
+    if rows_to is not None:
+        import connectors
+
+        connectors.write(table, rows_to, to="parquet")
+    counts = show.diff_counts(table)
+    _print({"counts": counts}) if as_json else show.diff(counts, a, b)
+
+
+@app.command()
+def why(
+    row: Annotated[str, typer.Argument(help="Row id, or the first digits of it.")],
+    as_json: Json = False,
+) -> None:
+    """Tell everything that ever happened to one row."""
+    from curator.versions import describe, to_json
+
+    history = _open().why(row)
+    _print(to_json(history)) if as_json else typer.echo(describe(history))
+
+
+@app.command()
+def branch(
+    name: Annotated[str | None, typer.Argument(help="Name of a new branch.")] = None,
+    ref: Annotated[str, typer.Argument(help="Where it starts.")] = "main",
+) -> None:
+    """List branches, or start one at a version."""
+    store = _open()
+    if name is not None:
+        store.branch(name, ref)
+    for known, version in sorted(store.branches().items()):
+        typer.echo(f"{version[:12]}  {known}")
+
+
+@app.command()
+def tag(
+    name: Annotated[str | None, typer.Argument(help="Name of a new tag.")] = None,
+    ref: Annotated[str, typer.Argument(help="The version it names.")] = "main",
+) -> None:
+    """List tags, or name a version for good."""
+    store = _open()
+    if name is not None:
+        store.tag(name, ref)
+    for known, version in sorted(store.tags().items()):
+        typer.echo(f"{version[:12]}  {known}")
+
+
+@app.command()
+def restore(
+    ref: Ref,
+    to: Annotated[str, typer.Option("--branch", help="The branch to move.")] = "main",
+) -> None:
+    """Make an earlier version the head of a branch again; nothing is rewritten."""
+    version = _open().restore(ref, branch=to)
+    typer.echo(f"{to} is at {version.id[:12]} (step {version.step.name}, {version.rows:,} rows)")
+
+
+@app.command()
+def check(
+    wanted: Annotated[str, typer.Argument(help="A file or address, or a version.")],
+    recipe: Annotated[Path | None, typer.Option(help="Take columns and options from it.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="One row per scored row.")] = False,
+    findings: Annotated[Path | None, typer.Option(help="Write the findings (Parquet).")] = None,
+    text: Annotated[str | None, typer.Option(help="Text column of a file.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label column of a file.")] = None,
+    fail_on: Annotated[
+        list[str] | None, typer.Option(help="Issue type that makes the exit code 3.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run all checks; change nothing."""
+    from curator.checking import check as run_checks
+
+    store = _open() if (_State.store / "FORMAT").exists() else None
+    found = run_checks(
+        wanted, store=store, store_path=_State.store, recipe=recipe, every=every,
+        text=text, label=label, progress=_progress(),
+    )  # fmt: skip
+    if findings is not None:
+        import connectors
+
+        connectors.write(found.table, findings, to="parquet")
+    _print(found.summary()) if as_json else show.check(found)
+    failing = found.failing(fail_on or [])
+    if failing:
+        typer.echo(f"--fail-on: {failing}", err=True)
+        raise typer.Exit(3)
+
+
+@app.command()
+def measure(
+    a: Ref,
+    b: Ref,
+    tier: Annotated[str | None, typer.Option(help="probe or top-layers.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the change from version A to version B did to the model, with its error bar."""
+    from curator.comparing import compare
+
+    impact = compare(_open(), a, b, tier=tier, recipe=recipe, progress=_progress())
+    _print(impact) if as_json else show.impact(impact)
+
+
+@app.command()
+def export(
+    ref: Ref,
+    to: Annotated[str, typer.Option(help="parquet, jsonl, csv, xlsx or hf.")] = "parquet",
+    out: Annotated[Path, typer.Option(help="Folder; gets one file per split.")] = Path("export"),
+) -> None:
+    """Write the rows of a version for other programs, after checking its test lock."""
+    from curator.exporting import export as write_export
+
+    for path, count in write_export(_open(), ref, to=to, out=out).items():
+        typer.echo(f"{count:,} rows -> {path}")
+
+
+@app.command()
+def report(
+    a: Annotated[str, typer.Argument(help="Version to report on, or the first of two.")] = "main",
+    b: Annotated[str | None, typer.Argument(help="The second version.")] = None,
+    out: Annotated[Path, typer.Option(help="HTML file; its JSON twin lies beside it.")] = Path(
+        "report.html"
+    ),
+) -> None:
+    """Write the report of a version's history as one HTML file with a JSON twin."""
+    from curator.reporting import report_of_versions
+
+    path = report_of_versions(_open(), a, b, out=out, progress=_progress())
+    typer.echo(f"report -> {path}")
+
+
+@app.command()
+def steps(as_json: Json = False) -> None:
+    """List the steps that exist, with their options."""
+    from curator.registry import describe_steps
+
+    described = describe_steps()
+    _print(described) if as_json else show.steps(described)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing, and which package brings it."""
+    from curator.doctor import examine
+
+    found = examine()
+    _print(found) if as_json else show.doctor(found)
+
+
+def main() -> None:
+    """Run the command line; faults a user can mend are printed without a traceback."""
+    from curator.foreign import KNOWN, explain
+
+    try:
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; finished steps are kept, run again to go on", err=True)
+        raise SystemExit(130) from None
+    except ClickException as fault:
+        fault.show()
+        raise SystemExit(fault.exit_code) from None
+    except KNOWN as fault:
+        typer.echo(f"error: {explain(fault)}", err=True)
+        raise SystemExit(1) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

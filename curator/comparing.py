@@ -1,0 +1,94 @@
+"""Compare two versions by name: find their spec and common root, measure, claim.
+
+The spec comes from a recipe where one is given, else from the run that made the second version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from curator.about import find_about
+from curator.context import Context
+from curator.errors import MeasureError
+from curator.impact.claim import claim
+from curator.impact.measure import first_used, measure_pair
+from curator.options import unknown_name
+from curator.progress import SILENT, Progress
+from curator.recipe import TIERS, MeasureSpec, Recipe, load
+from curator.versions.manifest import Version
+from curator.versions.store import Store
+
+
+def compare(
+    store: Store,
+    a: str,
+    b: str,
+    *,
+    tier: str | None = None,
+    recipe: Path | Recipe | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Say what the change from version a to version b did to the model.
+
+    Args:
+        store: Holds both.
+        a: Version, branch or tag without the change.
+        b: The one with it.
+        tier: probe or top-layers; None takes the dearest of the spec.
+        recipe: Gives the spec; None takes the one kept with b.
+        progress: Told what happens.
+
+    Returns:
+        The impact as JSON values; cheaper tiers stand under `screens`.
+
+    Raises:
+        MeasureError: The tier is unknown, or nothing can be measured.
+    """
+    before, after = store.version(a), store.version(b)
+    spec, language, base = _spec(store, after, recipe)
+    if tier is not None and tier not in TIERS:
+        raise MeasureError(unknown_name("measure", "tier", tier, TIERS))
+    dearest = tier or spec.tiers[-1]
+    context = Context(
+        cache=store.folder.root / "cache",
+        root=store.rows(root_of(store, before)),
+        model_name=spec.model,
+        language=language,
+        base=base,
+        progress=progress,
+    )
+    cheaper = [t for t in TIERS[: TIERS.index(dearest)] if t in spec.tiers]
+    found = [
+        claim(measure_pair(store, before, after, tier=one, spec=spec, context=context))
+        for one in (*cheaper, dearest)
+    ]
+    screens = [impact.as_dict() for impact in found[:-1]]
+    return {
+        **found[-1].as_dict(),
+        "screens": screens,
+        "first_used": first_used(store, before.lock),
+        "work": context.counters.as_dict(),
+    }
+
+
+def root_of(store: Store, version: Version) -> Version:
+    """Give the version without parent that a version goes back to."""
+    while version.parents:
+        version = store.version(version.parents[0])
+    return version
+
+
+def _spec(
+    store: Store, version: Version, recipe: Path | Recipe | None
+) -> tuple[MeasureSpec, str | None, Path]:
+    if recipe is not None:
+        loaded = recipe if isinstance(recipe, Recipe) else load(recipe)
+        return loaded.measure or MeasureSpec(), loaded.language, loaded.base
+    about = find_about(store, version.id)
+    if about is None:
+        raise MeasureError(
+            f"no run is known that made version {version.id[:12]}, so its spec is not known; "
+            "name a recipe with --recipe"
+        )
+    return about.measure or MeasureSpec(), about.language, about.base

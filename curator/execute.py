@@ -1,0 +1,194 @@
+"""One step on one table of rows: check, rule, decide; or augment and filter.
+
+Nothing here knows versions: rows and context in, rows with decisions and findings out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import augmenters
+import finetune
+from curator import filters, schema
+from curator.context import Context, served
+from curator.decide import added, decide, rejected
+from curator.errors import StepError
+from curator.labels import Label
+from curator.options import options_of
+from curator.recipe import StepSpec
+from curator.registry import AUGMENT_VERSION, STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step made of rows.
+
+    transforms: Serving transforms of the child version, the parent's included.
+    notes: Sentences a person should read.
+    """
+
+    rows: pa.Table
+    decisions: pa.Table
+    findings: pa.Table
+    transforms: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
+
+
+def step_version(kind: str) -> int:
+    """Give the version of a step's code; it enters version ids."""
+    return AUGMENT_VERSION if kind == "augment" else STEPS[kind].version
+
+
+def execute(
+    step: StepSpec,
+    name: str,
+    rows: pa.Table,
+    context: Context,
+    *,
+    transforms: tuple[Mapping[str, Any], ...],
+    labels: Mapping[str, Label],
+) -> Outcome:
+    """Run one step.
+
+    Args:
+        step: Kind and options.
+        name: The step's name in this run; differs from its kind where a kind stands twice.
+        rows: The parent version's rows, sorted by id, test rows raw.
+        context: Gives pairs and probabilities.
+        transforms: The parent version's serving transforms.
+        labels: What the recipe knows about labels.
+
+    Raises:
+        StepError: The step leaves no training row, or cannot run on these rows.
+    """
+    if step.kind == "augment":
+        outcome = _augment(step, name, rows, context, transforms=transforms, labels=labels)
+    else:
+        outcome = _check_and_decide(step, name, rows, context, transforms=transforms)
+    left = pc.sum(pc.equal(outcome.rows["split"], "train")).as_py() or 0
+    if not left:
+        raise StepError(f"step {name!r} would leave no training row; loosen its options")
+    return outcome
+
+
+def findings_of(
+    kind: str, options: Mapping[str, Any], rows: pa.Table, context: Context
+) -> pa.Table:
+    """Run the check of a step alone; nothing changes."""
+    chosen = STEPS[kind]
+    own = options_of(chosen.check)
+    inputs = [context.provide(need, rows) for need in chosen.needs()]
+    return chosen.check(rows, *inputs, **{k: v for k, v in options.items() if k in own})
+
+
+def _check_and_decide(
+    step: StepSpec,
+    name: str,
+    rows: pa.Table,
+    context: Context,
+    *,
+    transforms: tuple[Mapping[str, Any], ...],
+) -> Outcome:
+    kind = STEPS[step.kind]
+    findings = findings_of(step.kind, step.options, served(rows, transforms), context)
+    own = options_of(kind.rule)
+    rule = kind.rule(rows, findings, **{k: v for k, v in step.options.items() if k in own})
+    decided = decide(rows, findings, rule, step=name)
+    if kind.serving is not None:
+        fix = {k: v for k, v in step.options.items() if k in options_of(kind.serving)}
+        plain = json.loads(json.dumps(fix))
+        transforms = (*transforms, {"step": step.kind, "options": plain, "version": kind.version})
+    return Outcome(decided.rows, decided.decisions, findings, transforms)
+
+
+def _augment(
+    step: StepSpec,
+    name: str,
+    rows: pa.Table,
+    context: Context,
+    *,
+    transforms: tuple[Mapping[str, Any], ...],
+    labels: Mapping[str, Label],
+) -> Outcome:
+    train = rows.filter(pc.equal(rows["split"], "train"))
+    made = [_made(entry, step.options, train, labels) for entry in step.options["with"]]
+    notes = [note for one in made for note in one.notes]
+    notes += [
+        f"{one.failures.num_rows} rows could not be augmented, the first: "
+        f"{one.failures['reason'][0].as_py()}"
+        for one in made
+        if one.failures.num_rows
+    ]
+    candidates = pa.concat_tables(
+        [filters.candidate_rows(_sourced(one), one.lineage, step=name) for one in made]
+    )
+    candidates = schema.sort_rows(candidates.select(rows.column_names).cast(rows.schema))
+    belief = None
+    if step.options["keep_label"] > 0 and candidates["parent"].null_count < candidates.num_rows:
+        belief = _belief(candidates, rows, context)
+    filtered = filters.filter_augmented(
+        candidates,
+        served(rows, transforms),
+        belief,
+        near=step.options["near"],
+        keep_label=step.options["keep_label"],
+    )
+    if candidates["parent"].null_count < candidates.num_rows:
+        notes += filtered.notes
+    kept = candidates.filter(pa.array(filtered.keep))
+    decisions = pa.concat_tables(
+        [added(kept, step=name), rejected(filtered.findings, candidates, step=name)]
+    )
+    together = schema.sort_rows(pa.concat_tables([rows, kept]))
+    return Outcome(together, decisions, filtered.findings, transforms, tuple(notes))
+
+
+def _made(
+    entry: Mapping[str, Any],
+    options: Mapping[str, Any],
+    train: pa.Table,
+    labels: Mapping[str, Label],
+) -> augmenters.Augmented:
+    augmenter = augmenters.AUGMENTERS[entry["augmenter"]]
+    own = {k: v for k, v in entry.items() if k != "augmenter"}
+    if augmenter.kind == "label_text":
+        texts = {key: label.texts for key, label in labels.items()}
+        return augmenter.function(texts, train, seed=options["seed"], **own)
+    copies = {"copies": options["copies"]} if "copies" not in own else {}
+    return augmenter.function(train, seed=options["seed"], **copies, **own)
+
+
+def _sourced(made: augmenters.Augmented) -> pa.Table:
+    """Say in each row which augmenter it came from; it stood in no record."""
+    count = made.rows.num_rows
+    columns = {"source": made.lineage["augmenter"], "source_row": pa.nulls(count, pa.int64())}
+    rows = made.rows
+    for name, column in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    return rows
+
+
+def _belief(candidates: pa.Table, rows: pa.Table, context: Context) -> filters.Belief:
+    """Ask, out of fold, how much the label is believed on each candidate and on its parent."""
+    train = rows.filter(pc.equal(rows["split"], "train"))
+    fitted = context.crossfit(rows)
+    place = {row_id: i for i, row_id in enumerate(train["id"].to_pylist())}
+    number = {name: k for k, name in enumerate(context.classes(rows))}
+    child = np.full(candidates.num_rows, np.nan)
+    parent = np.full(candidates.num_rows, np.nan)
+    own = [i for i, p in enumerate(candidates["parent"].to_pylist()) if p in place]
+    some = candidates.take(pa.array(own, pa.int64()))
+    parents = np.array([place[p] for p in some["parent"].to_pylist()], dtype=np.int64)
+    labels = np.array([number[label] for label in some["label"].to_pylist()], dtype=np.int64)
+    features = context.embed(some["text"].to_pylist())
+    predicted = finetune.predict_children(fitted, features, parents)
+    child[own] = predicted[np.arange(len(own)), labels]
+    parent[own] = fitted.probabilities[parents, labels]
+    return filters.Belief(child, parent)

@@ -1,0 +1,55 @@
+"""A version for other programs: one file per split, the test lock checked first.
+
+Test rows leave as a model meets them, under the version's serving transforms, like the training
+rows beside them; `raw=True` keeps them as they were delivered.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+import connectors
+from curator import schema
+from curator.context import served
+from curator.errors import StoreError
+from curator.versions.store import Store
+
+FORMATS = ("parquet", "jsonl", "csv", "xlsx", "hf")
+
+
+def export(store: Store, ref: str, *, to: str, out: Path, raw: bool = False) -> dict[Path, int]:
+    """Write the rows of a version.
+
+    Args:
+        store: Holds the version.
+        ref: Version, branch or tag.
+        to: parquet, jsonl, csv, xlsx, or hf (a folder that `datasets.load_from_disk` opens).
+        out: Folder; gets one file (or folder) per split.
+        raw: Leave test rows as they were delivered.
+
+    Returns:
+        Rows by path written.
+
+    Raises:
+        StoreError: Unknown version or format.
+        LockError: The test rows are not what the lock says; nothing is written.
+    """
+    if to not in FORMATS:
+        raise StoreError(f"--to {to!r} is not one of {list(FORMATS)}")
+    version = store.version(ref)
+    store.check_lock(version)
+    rows = store.rows(version)
+    ready = rows if raw else served(rows, version.transforms)
+    written: dict[Path, int] = {}
+    kind: Any = to
+    out.mkdir(parents=True, exist_ok=True)
+    for split in schema.SPLITS:
+        part = ready.filter(pc.equal(ready["split"], split))
+        if part.num_rows:
+            path = out / (split if to == "hf" else f"{split}.{to}")
+            connectors.write(part, path, to=kind)
+            written[path] = part.num_rows
+    return written

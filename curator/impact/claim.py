@@ -1,0 +1,195 @@
+"""A measurement (what was seen) and the impact (what may be claimed of it, at a stated level).
+
+The one idea: the level of a claim depends on how many claims stand beside it, so a measurement
+keeps its estimate and a claim is derived from it, as often as the company changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from curator.impact.planning import planned_effect, smallest_effect, what_would_decide
+from curator.impact.statistics import (
+    ALPHA,
+    Estimate,
+    Verdict,
+    holm_levels,
+    interval,
+    p_value,
+    verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What training on version `before` and on version `after` showed, on the same test rows.
+
+    estimate: None where nothing was compared; `reason` then says why.
+    seeds: The paired seeds, as numbers.
+    test_rows: Rows the estimate rests on: test rows without a near-duplicate in training.
+    before_score, after_score: Mean of the metric over seeds and those rows, 0..1, or None.
+    margin: The smallest change worth acting on, a fraction.
+    slices: Effects on named parts of the test rows, "all test rows" first.
+    cost_cpu_s: CPU seconds of the fits behind it, cached ones at what they once cost.
+    fits: Number of fits behind it; `fits_new` of them were run now.
+    """
+
+    before: str
+    after: str
+    tier: str
+    spec: str
+    metric: str
+    identical: bool
+    reason: str | None
+    estimate: Estimate | None
+    seeds: tuple[int, ...]
+    test_rows: int
+    margin: float
+    before_score: float | None
+    after_score: float | None
+    slices: tuple[Mapping[str, Any], ...]
+    cost_cpu_s: float
+    fits: int
+    fits_new: int
+    model: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the measurement as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+        """Read a measurement back from `as_dict`."""
+        parts = dict(values)
+        parts["estimate"] = Estimate(**parts["estimate"]) if parts["estimate"] else None
+        parts["seeds"] = tuple(parts["seeds"])
+        parts["slices"] = tuple(parts["slices"])
+        return cls(**parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What one data change did to one metric, as far as may be claimed.
+
+    effect, low, high: After minus before and its interval at level 1 - alpha, fractions.
+    mde: Smallest effect this measurement could have shown (80 % power, two-sided, at alpha).
+    claims: Number of claims that stand beside it (Holm), itself included.
+    sentence: The claim in words, with what it is about.
+    """
+
+    measurement: Measurement
+    effect: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    alpha: float
+    claims: int
+    mde: float | None
+    sentence: str
+    next: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the impact under the names scripts rely on."""
+        m = self.measurement
+        return {
+            "metric": m.metric,
+            "effect": self.effect,
+            "low": self.low,
+            "high": self.high,
+            "verdict": self.verdict,
+            "seeds": list(m.seeds),
+            "test_rows": m.test_rows,
+            "margin": m.margin,
+            "mde": self.mde,
+            "tier": m.tier,
+            "cost_cpu_s": m.cost_cpu_s,
+            "slices": [dict(s) for s in m.slices],
+            "before": m.before,
+            "after": m.after,
+            "before_score": m.before_score,
+            "after_score": m.after_score,
+            "alpha": self.alpha,
+            "claims": self.claims,
+            "fits": m.fits,
+            "fits_new": m.fits_new,
+            "model": m.model,
+            "sentence": self.sentence,
+            "what_would_decide": self.next,
+        }
+
+
+def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) -> Impact:
+    """Say what may be claimed of a measurement at a level.
+
+    Args:
+        measurement: What was seen.
+        alpha: Allowed chance of a false claim, 0..1.
+        claims: Number of claims judged together, for the record.
+    """
+    m = measurement
+    if m.estimate is None:
+        word: Verdict = "identical" if m.identical else "not_measurable"
+        effect = 0.0 if m.identical else None
+        mde = _planned(m, alpha)
+        open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "")
+        return replace(open_impact, sentence=_sentence(open_impact))
+    low, high = interval(m.estimate, alpha)
+    word = verdict(low, high, m.margin)
+    following = what_would_decide(m.estimate, m.margin, alpha=alpha) if word == "undecided" else ""
+    mde = smallest_effect(m.estimate, alpha=alpha)
+    found = Impact(m, m.estimate.effect, low, high, word, alpha, claims, mde, "", following)
+    return replace(found, sentence=_sentence(found))
+
+
+def claim_together(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> list[Impact]:
+    """Claim what several measurements show, with Holm's correction over those that were tested.
+
+    Args:
+        measurements: The steps of one run, one tier.
+        alpha: Chance of one false claim or more that the whole family may take.
+    """
+    tested = [m for m in measurements if m.estimate is not None]
+    levels = holm_levels([p_value(m.estimate) for m in tested if m.estimate], alpha=alpha)
+    at = {id(m): level for m, level in zip(tested, levels, strict=True)}
+    count = max(1, len(tested))
+    return [claim(m, alpha=at.get(id(m), alpha / count), claims=count) for m in measurements]
+
+
+def _planned(m: Measurement, alpha: float) -> float | None:
+    if m.test_rows < 2 or len(m.seeds) < 2:  # noqa: PLR2004 - no noise from one
+        return None
+    return planned_effect(m.tier, rows=m.test_rows, seeds=len(m.seeds), alpha=alpha)
+
+
+def points(share: float, *, sign: bool = False) -> str:
+    """Write a fraction in points: 0.012 as 1.2."""
+    return f"{share * 100:{'+' if sign else ''}.1f}"
+
+
+def _sentence(impact: Impact) -> str:
+    m = impact.measurement
+    about = (
+        f"on this training set, with this spec ({m.tier}, {m.model}), "
+        f"{len(m.seeds)} paired seeds and {m.test_rows:,} frozen test rows"
+    )
+    if impact.verdict == "identical":
+        return "The model sees the same training set as before, so nothing was run."
+    if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:
+        return f"Not measurable: {m.reason}."
+    span = f"[{points(impact.low, sign=True)}, {points(impact.high, sign=True)}]"
+    seen = f"{m.metric} {points(impact.effect, sign=True)} points, interval {span}"
+    if impact.verdict in {"better", "worse"}:
+        return f"{impact.verdict.capitalize()}: {seen}, {about}."
+    if impact.verdict == "equivalent":
+        sure = " (the sign is certain, the size is less than matters)"
+        certain = sure if impact.low > 0 or impact.high < 0 else ""
+        return (
+            f"Equivalent: any effect is smaller than {points(m.margin)} points{certain}; "
+            f"{seen}, {about}."
+        )
+    return (
+        f"Undecided: {seen}, {about}; effects under {points(impact.mde)} points cannot be relied "
+        "on to show here."
+    )

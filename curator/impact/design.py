@@ -1,0 +1,244 @@
+"""Run what a measurement needs: the same seeds on both versions, the same frozen test rows.
+
+The one idea: both sides are trained by the same function on content-keyed seeds, so that only the
+data can tell them apart; inputs that are the same for a model are not run at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import finetune
+from curator import schema
+from curator.context import Context, served
+from curator.errors import MeasureError
+from curator.impact.claim import Measurement
+from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
+from curator.impact.planning import default_margin
+from curator.impact.statistics import BoolArray, FloatArray, crossed, slice_effects
+from curator.near import choose_shingles, near_pairs
+from curator.recipe import MeasureSpec
+
+SEEDS = (0, 1, 2, 3, 4)
+# A test row this near (Jaccard) to a training row is not new to the model.
+KNOWN_JACCARD = 0.8
+GROUP_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One version as a measurement sees it.
+
+    rows: Its rows, test rows raw.
+    transforms: Its serving transforms.
+    """
+
+    version: str
+    rows: pa.Table
+    transforms: Sequence[Mapping[str, Any]]
+
+    def train(self) -> pa.Table:
+        """Give the rows a model is trained on."""
+        return self.rows.filter(pc.equal(self.rows["split"], "train"))
+
+    def training(self) -> finetune.Training:
+        """Give the training set as the fine-tune engine takes it."""
+        train = self.train()
+        return finetune.Training(
+            texts=tuple(train["text"].to_pylist()),
+            labels=tuple(train["label"].to_pylist()),
+            weights=train["weight"].to_numpy(),
+        )
+
+    def seen_by_model(self) -> Counter[tuple[str, str, float]]:
+        """Give the multiset of (input, label, weight), which is all a fit depends on."""
+        train = self.train()
+        columns = [train[n].to_pylist() for n in ("text", "label", "weight")]
+        return Counter(zip(*columns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """The frozen test rows both versions share, and their texts under each version's transforms."""
+
+    __test__ = False  # not a test class, whatever its name
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def shared_test_rows(before: Side, after: Side) -> TestSet:
+    """Find the test rows of equal raw content in both versions.
+
+    Raises:
+        MeasureError: There is none.
+    """
+    task = schema.TASKS["classification"]
+    sides = []
+    for side in (before, after):
+        raw = side.rows.filter(pc.equal(side.rows["split"], "test"))
+        ready = served(raw, side.transforms)
+        keys = dict(zip(raw["id"].to_pylist(), schema.content_hashes(raw, task), strict=True))
+        sides.append((raw, ready, keys))
+    shared = [i for i, k in sides[0][2].items() if sides[1][2].get(i) == k]
+    if not shared:
+        raise MeasureError(
+            f"versions {before.version[:12]} and {after.version[:12]} share no test row, so "
+            "nothing can be compared; measure versions of one corpus, or bring a test split"
+        )
+    wanted = pa.array(shared)
+    one, other = (
+        s[1].filter(pc.is_in(s[1]["id"], wanted)).select(["id", "label", "text"]) for s in sides
+    )
+    return TestSet(
+        tuple(one["id"].to_pylist()),
+        tuple(one["label"].to_pylist()),
+        tuple(one["text"].to_pylist()),
+        tuple(other["text"].to_pylist()),
+    )
+
+
+def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec:
+    """Give the training spec of a tier; batches per epoch are set once, by the import version."""
+    train = pc.sum(pc.equal(context.root["split"], "train")).as_py() or 0
+    method = "head" if tier == "probe" else spec.method
+    return finetune.default_spec(tier, method=method, rows=train)
+
+
+def measure_tier(
+    before: Side, after: Side, *, tier: str, spec: MeasureSpec, context: Context
+) -> Measurement:
+    """Measure what the change from one version to another did, on one tier.
+
+    Args:
+        before: The version without the change.
+        after: The version with it.
+        tier: probe or top-layers.
+        spec: Margin, metric, method.
+        context: Features and caches of their chain.
+
+    Returns:
+        The measurement; identical inputs are not run, and what cannot be measured says why.
+
+    Raises:
+        MeasureError: The versions share no test row.
+        finetune.FitError: A fit failed.
+    """
+    test = shared_test_rows(before, after)
+    margin = spec.margin if spec.margin is not None else default_margin(len(test.ids))
+    blank = Measurement(
+        before=before.version, after=after.version, tier=tier, spec="", metric=spec.metric,
+        identical=False, reason=None, estimate=None, seeds=SEEDS, test_rows=len(test.ids),
+        margin=margin, before_score=None, after_score=None, slices=(), cost_cpu_s=0.0, fits=0,
+        fits_new=0, model=context.model_note(),
+    )  # fmt: skip
+    if tier == "top-layers" and not context.is_encoder:
+        language = context.language or "this language"
+        return replace(blank, reason=f"no encoder for {language}; the features are {blank.model}")
+    fit = fit_spec(tier, spec, context)
+    blank = replace(blank, spec=fit.key())
+    if before.seen_by_model() == after.seen_by_model() and test.before == test.after:
+        return replace(blank, identical=True)
+    classes = tuple(sorted({*before.training().labels, *after.training().labels, *test.labels}))
+    if len(set(test.labels)) < 2:  # noqa: PLR2004 - one class cannot be told from another
+        return replace(blank, reason="the test rows all have one label")
+    groups = item_groups(test.labels, context.embed(test.before), seed=GROUP_SEED)
+    fresh = ~(known_to(before, test.before) | known_to(after, test.after))
+    left = effective_number(groups.groups[fresh])
+    too_few = int(fresh.sum()) < MIN_ROWS or left < MIN_EFFECTIVE
+    if groups.unusable or too_few:
+        few = (
+            f"only {int(fresh.sum())} test rows, in groups worth {left:.1f} equal ones, have no "
+            f"near-duplicate in training; a verdict needs {MIN_ROWS} in {MIN_EFFECTIVE:.0f}"
+        )
+        return replace(blank, reason=groups.unusable or few)
+    one = _fits(before, test.before, classes, fit, context)
+    other = _fits(after, test.after, classes, fit, context)
+    hits = [_hits(fits, classes, test.labels) for fits in (one, other)]
+    differences = hits[1] - hits[0]
+    everything = [*one, *other]
+    return replace(
+        blank,
+        estimate=crossed(differences[:, fresh], groups.groups[fresh]),
+        test_rows=int(fresh.sum()),
+        before_score=float(hits[0][:, fresh].mean()),
+        after_score=float(hits[1][:, fresh].mean()),
+        slices=tuple(_slices(differences, test.labels, fresh)),
+        cost_cpu_s=float(sum(f.cpu_s for f in everything)),
+        fits=len(everything),
+        fits_new=sum(not f.cached for f in everything),
+    )
+
+
+def _fits(
+    side: Side,
+    texts: Sequence[str],
+    classes: tuple[str, ...],
+    spec: finetune.FitSpec,
+    context: Context,
+) -> list[finetune.FitResult]:
+    tick = context.progress.ticker(f"{spec.tier} fits")
+    results = finetune.fit_scores(
+        side.training(),
+        list(texts),
+        classes=classes,
+        spec=spec,
+        seeds=SEEDS,
+        model=context.model,
+        projection=context.projection if spec.tier == "probe" else None,
+        cache=context.cache,
+        progress=lambda at: tick(at.done, at.total),
+    )
+    context.counters.fits += sum(not r.cached for r in results)
+    context.counters.fits_cached += sum(r.cached for r in results)
+    return results
+
+
+def _hits(
+    fits: Sequence[finetune.FitResult], classes: Sequence[str], labels: Sequence[str]
+) -> FloatArray:
+    """Score each test row under each seed, shape (s, m): 1 where the prediction is right."""
+    place = {name: k for k, name in enumerate(classes)}
+    wanted = np.array([place[label] for label in labels])
+    return np.stack([(f.probabilities.argmax(axis=1) == wanted).astype(float) for f in fits])
+
+
+def known_to(side: Side, texts: Sequence[str]) -> BoolArray:
+    """Say which test texts have a near-duplicate among a version's training rows, shape (m,)."""
+    train = side.train()["text"].to_pylist()
+    together = pa.array([*texts, *train], pa.string())
+    sides = np.arange(len(together)) >= len(texts)
+    pairs = near_pairs(
+        together, threshold=KNOWN_JACCARD, shingles=choose_shingles(together), sides=sides
+    )
+    known = np.zeros(len(texts), dtype=bool)
+    known[pairs.left[pairs.left < len(texts)]] = True
+    return known
+
+
+def _slices(
+    differences: FloatArray, labels: Sequence[str], fresh: BoolArray
+) -> list[dict[str, Any]]:
+    """Describe the effect on named parts of the test rows, the whole first."""
+    whole = slice_effects(differences, ["all test rows"] * len(labels))
+    found = [*whole]
+    if not fresh.all():
+        seen = ["near-duplicate in training" if not ok else "" for ok in fresh]
+        found += [s for s in slice_effects(differences, seen) if s.name]
+    found += slice_effects(differences, [f"class {label}" for label in labels])
+    return [
+        {
+            "name": s.name, "rows": s.rows, "effect": s.effect, "low": s.low, "high": s.high,
+            "harmed": s.harmed,
+        }
+        for s in found
+    ]  # fmt: skip

@@ -1,0 +1,105 @@
+"""What is known about the labels beyond their keys: names, definitions, aliases.
+
+A labels file is YAML (`key: {name: ..., definition: ..., aliases: [...]}`, or a list of such
+mappings with `key:`), or any tabular file whose columns the recipe names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import connectors
+from curator.errors import RecipeError
+from curator.recipe import LabelsSpec
+from curator.yaml_nodes import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label: its key as rows carry it, and what a reader should know of it."""
+
+    key: str
+    name: str | None = None
+    definition: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What may stand for the label in training: its definition, else its name."""
+        return tuple(t for t in (self.definition or self.name,) if t)
+
+
+def load_labels(spec: LabelsSpec | None, *, base: Path) -> dict[str, Label]:
+    """Read what a recipe says about labels; empty where it says nothing.
+
+    Raises:
+        RecipeError: The file has no key column, or a key twice.
+    """
+    if spec is None:
+        return {}
+    if spec.address is None:
+        return {key: Label(key) for key in spec.keys}
+    if spec.address.endswith((".yaml", ".yml")):
+        return _unique(_from_yaml(connectors.locate(spec.address, base=base)), spec.address)
+    return _unique(_from_table(spec, base), spec.address)
+
+
+def _unique(labels: Iterable[Label], where: str) -> dict[str, Label]:
+    found: dict[str, Label] = {}
+    for label in labels:
+        if label.key in found:
+            raise RecipeError(f"{where}: label {label.key!r} stands twice")
+        found[label.key] = label
+    return found
+
+
+def _from_yaml(path: Path) -> Iterable[Label]:
+    document = parse(path.read_text("utf-8-sig"), path.name).text()
+    if isinstance(document, Mapping):
+        document = [{"key": key, **(body or {})} for key, body in document.items()]
+    for entry in document:
+        if not isinstance(entry, Mapping) or "key" not in entry:
+            raise RecipeError(f"{path.name}: expected label mappings with `key:`, found {entry!r}")
+        name = entry.get("name")
+        name = next(iter(name.values()), None) if isinstance(name, Mapping) else name
+        aliases = tuple(entry.get("aliases") or ())
+        yield Label(entry["key"], name, entry.get("definition"), aliases)
+
+
+def _from_table(spec: LabelsSpec, base: Path) -> Iterable[Label]:
+    columns = dict(spec.columns) or {"key": "key", "name": "name", "definition": "definition"}
+    bad: list[connectors.BadRecord] = []
+    batches = connectors.read(
+        str(spec.address), base=base, on_bad=bad.append, **dict[str, Any](spec.reading)
+    )
+    for batch in batches:
+        for record in batch.to_pylist():
+            if record.get(columns["key"]) is None:
+                raise RecipeError(
+                    f"{spec.address}: record {record['source_row']} has no {columns['key']!r}; "
+                    f"its columns are {sorted(record)}"
+                )
+            name, definition = (_text(record, columns.get(p)) for p in ("name", "definition"))
+            yield Label(str(record[columns["key"]]), name, definition)
+    if bad:
+        raise RecipeError(f"{bad[0].source}:{bad[0].line}: {bad[0].reason}")
+
+
+def _text(record: Mapping[str, Any], column: str | None) -> str | None:
+    value = record.get(column) if column else None
+    return None if value is None else str(value)
+
+
+def nearest(label: str, known: Mapping[str, Label] | Sequence[str]) -> str:
+    """Say which known label is meant, by key or alias; "" where nothing is near."""
+    aliases = {
+        alias: entry.key
+        for entry in (known.values() if isinstance(known, Mapping) else ())
+        for alias in (*entry.aliases, *((entry.name,) if entry.name else ()))
+    }
+    near = difflib.get_close_matches(label, [*known, *aliases], n=1, cutoff=0.5)
+    return f" Did you mean {aliases.get(near[0], near[0])!r}?" if near else ""

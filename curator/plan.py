@@ -1,0 +1,132 @@
+"""What a run would do: per step rows, embeddings and fits, what of it is done, and the time.
+
+Nothing is written. Where a step has not run, its rows are not known; an upper bound is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import finetune
+from curator.context import Context
+from curator.errors import CuratorError
+from curator.impact.design import SEEDS, fit_spec
+from curator.impact.planning import default_margin, planned_effect
+from curator.impact.statistics import ALPHA
+from curator.importing import Imported, import_rows
+from curator.recipe import Recipe, StepSpec
+from curator.registry import STEPS
+from curator.run import BRANCH, import_of, step_key, step_names
+from curator.versions.manifest import Version
+from curator.versions.store import Store
+
+# CPU seconds, measured on two cores (docs/log.md): per embedded text, per fit and 1,000 rows.
+EMBED_S = 0.005
+CROSSFIT_S = 0.6
+FIT_S = {"probe": 0.15, "top-layers": 12.0}
+
+
+def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
+    """Say what a run of a recipe would do.
+
+    Args:
+        recipe: The recipe.
+        store: The store it would go to, where there is one.
+        cache: Its cache folder.
+
+    Returns:
+        steps: per step its state (done or new), rows (an upper bound where marked in `notes`),
+        embeddings to compute, fits new and cached, CPU seconds; notes: sentences.
+    """
+    first = import_of(store, BRANCH) if store else None
+    previous = store.rows(first) if store and first else None
+    imported = import_rows(recipe, previous=previous)
+    context = Context(
+        cache=cache,
+        root=imported.rows,
+        model_name=recipe.measure.model if recipe.measure else None,
+        language=recipe.language,
+        base=recipe.base,
+    )
+    missing = finetune.count_missing(imported.rows["text"].to_pylist(), context.model, cache=cache)
+    steps = _steps(recipe, imported, context, store, first, missing)
+    return {"name": recipe.name, "steps": steps, "notes": _notes(recipe, imported, context)}
+
+
+def _steps(
+    recipe: Recipe,
+    imported: Imported,
+    context: Context,
+    store: Store | None,
+    first: Version | None,
+    missing: int,
+) -> list[dict[str, Any]]:
+    rows = imported.rows.num_rows
+    at = first if first and first.rows == rows else None
+    entry = {"step": "import", "state": "read again", "rows": rows, "embeddings": 0, "fits": 0,
+             "fits_cached": 0, "cpu_s": round(rows * 1e-4, 1)}  # fmt: skip
+    entries = [entry]
+    for name, step in zip(step_names(recipe.steps), recipe.steps, strict=True):
+        done = None
+        if store and at:
+            known = store.recorded("steps", step_key(name, step, at, imported, context))
+            done = store.version(known["version"]) if known else None
+        rows = done.rows if done else rows
+        entries.append(_entry(name, step, rows, done, recipe, missing))
+        if _embeds(step) and not done:
+            missing = 0
+        at = done
+    return entries
+
+
+def _embeds(step: StepSpec) -> bool:
+    return step.kind == "augment" or "probabilities" in STEPS[step.kind].needs()
+
+
+def _entry(
+    name: str, step: StepSpec, rows: int, done: Version | None, recipe: Recipe, missing: int
+) -> dict[str, Any]:
+    tiers = recipe.measure.tiers if recipe.measure else ()
+    fits = len(SEEDS) * len(tiers)
+    embeddings = missing if _embeds(step) and not done else 0
+    seconds = embeddings * EMBED_S
+    if not done:
+        seconds += CROSSFIT_S * rows / 1000 * _embeds(step)
+        seconds += sum(FIT_S[t] * rows / 1000 * len(SEEDS) for t in tiers)
+    return {
+        "step": name,
+        "state": "done" if done else "new",
+        "rows": rows,
+        "embeddings": embeddings,
+        "fits": 0 if done else fits,
+        "fits_cached": fits if done else 0,
+        "cpu_s": round(seconds, 1),
+    }
+
+
+def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
+    notes = [
+        "rows of new steps are upper bounds: what a step drops is known when it has run",
+        f"features: {context.model_note()}",
+        *imported.warnings,
+    ]
+    if recipe.measure is None:
+        return [*notes, "nothing would be measured (`measure: false`)"]
+    test = imported.rows["split"].to_pylist().count("test")
+    margin = recipe.measure.margin or default_margin(test)
+    notes.append(f"{test:,} test rows; smallest change worth acting on: {margin * 100:.1f} points")
+    for tier in recipe.measure.tiers:
+        try:
+            fit_spec(tier, recipe.measure, context)
+            alpha = ALPHA / max(1, len(recipe.steps))
+            seen = planned_effect(tier, rows=test, seeds=len(SEEDS), alpha=alpha)
+        except (CuratorError, finetune.FitError) as fault:
+            notes.append(f"{tier}: {fault}")
+            continue
+        notes.append(
+            f"{tier}: effects under {seen * 100:.1f} points cannot be relied on to show "
+            f"({len(recipe.steps)} steps judged together, {len(SEEDS)} seeds)"
+        )
+        if tier == "top-layers" and not context.is_encoder:
+            notes.append(f"top-layers: not measurable, no encoder for {recipe.language}")
+    return notes

@@ -1,0 +1,95 @@
+"""Write the report of a run, or of versions that a run left, as HTML with a JSON twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import reports
+from curator.about import RunAbout, find_about
+from curator.comparing import root_of
+from curator.context import Context
+from curator.errors import StoreError
+from curator.facts import Step, gather
+from curator.impact.claim import Impact
+from curator.impact.measure import measure_chain
+from curator.progress import SILENT, Progress
+from curator.query import line_between
+from curator.run import RunResult
+from curator.versions.manifest import Version
+from curator.versions.store import Store
+
+
+def report_of_run(result: RunResult, store: Store, *, out: Path | None = None) -> Path:
+    """Write the report of a finished run.
+
+    Args:
+        result: The run.
+        store: Holds its versions.
+        out: HTML file; None takes the recipe's `report:`, relative to the recipe.
+
+    Returns:
+        The HTML file; the JSON twin lies beside it.
+    """
+    path = out or result.recipe.base / (result.recipe.report or "report.html")
+    steps = [Step(s.name, s.kind, s.version, s.notes) for s in result.steps]
+    _write(store, steps, result.about, result.impacts, path)
+    return path
+
+
+def report_of_versions(
+    store: Store, a: str, b: str | None, *, out: Path, progress: Progress = SILENT
+) -> Path:
+    """Write the report of a version's whole history, or of what lies between two versions.
+
+    Measurements that were made are found again; missing ones are made.
+
+    Args:
+        store: Holds the versions.
+        a: The version, or the first of two.
+        b: The second of two, a descendant of the first.
+        out: HTML file; the JSON twin lies beside it.
+        progress: Told what happens.
+
+    Raises:
+        StoreError: No run is known that made the versions.
+    """
+    last = store.version(b or a)
+    first = store.version(a) if b else root_of(store, last)
+    about = find_about(store, last.id)
+    if about is None:
+        raise StoreError(f"no run is known that made version {last.id[:12]}; run its recipe again")
+    chain = [first, *line_between(store, first, last)]
+    kinds = {version: (kind, notes) for _, kind, version, notes in about.steps}
+    steps = [_step(version, kinds) for version in chain]
+    impacts: list[tuple[str, Impact]] = []
+    if about.measure is not None and last.lock and len(chain) > 1:
+        context = Context(
+            cache=store.folder.root / "cache",
+            root=store.rows(root_of(store, first)),
+            model_name=about.measure.model,
+            language=about.language,
+            base=about.base,
+            progress=progress,
+        )
+        named = [(s.name, s.version) for s in steps]
+        impacts = list(measure_chain(store, named, about.measure, context, progress=progress))
+    _write(store, steps, about, impacts, out)
+    return out
+
+
+def _step(version: Version, kinds: dict[str, tuple[str, tuple[str, ...]]]) -> Step:
+    kind, notes = kinds.get(version.id, (version.step.name.rpartition("-")[0], ()))
+    return Step(version.step.name, kind or version.step.name, version, notes)
+
+
+def _write(
+    store: Store,
+    steps: Sequence[Step],
+    about: RunAbout,
+    impacts: Sequence[tuple[str, Impact]],
+    path: Path,
+) -> None:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    reports.write(gather(store, steps, about, impacts, created=created), path)

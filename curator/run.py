@@ -1,0 +1,314 @@
+"""Run a recipe: import, each step a committed version, each change measured.
+
+The one idea: a step's key is its input version, its options and its code version. What has a key
+already is not done again, so a run that was killed goes on after its last finished step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+import connectors
+from curator import schema
+from curator.about import RunAbout, about_run, keep_about
+from curator.comparing import root_of
+from curator.context import Context
+from curator.errors import RecipeError
+from curator.execute import execute, step_version
+from curator.impact.claim import Impact
+from curator.impact.measure import measure_chain, say_what_can_be_seen
+from curator.importing import IMPORT_VERSION, Imported, import_rows
+from curator.options import plain
+from curator.progress import SILENT, Progress
+from curator.recipe import Recipe, StepSpec
+from curator.registry import STEPS
+from curator.versions.differences import redelivery
+from curator.versions.manifest import StepRecord, Version
+from curator.versions.store import Store
+
+BRANCH = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One step of a run and the version it made or found.
+
+    cached: The step was done before and not done again.
+    notes: Sentences a person should read.
+    """
+
+    name: str
+    kind: str
+    version: Version
+    cached: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run did.
+
+    steps: The import first, then each step in the order of the recipe.
+    impacts: (step name or "whole chain", impact), tier by tier.
+    redelivery: What a new delivery of the sources changed: kind -> rows; empty for a first one.
+    quarantine: File with the records that could not be read, or None.
+    """
+
+    recipe: Recipe
+    about: RunAbout
+    imported: Imported
+    steps: tuple[StepRun, ...]
+    impacts: tuple[tuple[str, Impact], ...]
+    context: Context
+    redelivery: dict[str, int]
+    quarantine: Path | None
+
+    @property
+    def head(self) -> Version:
+        """The last version of the run."""
+        return self.steps[-1].version
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the run as JSON values."""
+        return {
+            "name": self.recipe.name,
+            "versions": [
+                {"step": s.name, "version": s.version.id, "rows": s.version.rows,
+                 "cached": s.cached, "notes": list(s.notes)}
+                for s in self.steps
+            ],
+            "impacts": [{"step": step, **impact.as_dict()} for step, impact in self.impacts],
+            "lock": self.head.lock,
+            "redelivery": self.redelivery,
+            "quarantined": len(self.imported.bad),
+            "quarantine": str(self.quarantine) if self.quarantine else None,
+            "warnings": list(self.imported.warnings),
+            "work": self.context.counters.as_dict(),
+        }  # fmt: skip
+
+
+def run(
+    recipe: Recipe,
+    store: Store,
+    *,
+    only: str | None = None,
+    measure: bool = True,
+    progress: Progress = SILENT,
+) -> RunResult:
+    """Run a recipe into a store.
+
+    Args:
+        recipe: What to do.
+        store: Where versions go.
+        only: Name of the one step to run, on the import version; it goes to branch `only-NAME`.
+        measure: Whether to train and compare; the recipe may switch it off too.
+        progress: Told what happens.
+
+    Returns:
+        The versions, the impacts, and what there is to say.
+
+    Raises:
+        CuratorError: With what to do; versions committed before it stay.
+    """
+    chosen = _chosen(recipe, only)
+    branch = f"only-{only}" if only else BRANCH
+    imported, first, changes, quarantine = do_import(recipe, store, branch, progress=progress)
+    context = Context(
+        cache=store.folder.root / "cache",
+        root=store.rows(first.version),
+        model_name=recipe.measure.model if recipe.measure else None,
+        language=recipe.language,
+        base=recipe.base,
+        progress=progress,
+    )
+    if recipe.measure is not None:
+        say_what_can_be_seen(store, first.version, recipe.measure, len(chosen), progress)
+    steps = [first]
+    for name, step in chosen:
+        steps.append(_step(name, step, steps[-1].version, imported, context, store, branch))
+        _say_step(steps[-2].version, steps[-1], store, progress)
+    if store.head(branch).id != steps[-1].version.id:
+        store.restore(steps[-1].version.id, branch=branch)
+    about = about_run(
+        recipe, imported, [(s.name, s.kind, s.version, s.notes) for s in steps], quarantine
+    )
+    keep_about(store, about)
+    impacts: tuple[tuple[str, Impact], ...] = ()
+    if measure and recipe.measure is not None:
+        named = [(s.name, s.version) for s in steps]
+        impacts = tuple(measure_chain(store, named, recipe.measure, context, progress=progress))
+    progress.say(f"work    {context.counters.sentence()}")
+    return RunResult(recipe, about, imported, tuple(steps), impacts, context, changes, quarantine)
+
+
+def _chosen(recipe: Recipe, only: str | None) -> list[tuple[str, StepSpec]]:
+    named = list(zip(step_names(recipe.steps), recipe.steps, strict=True))
+    if only is None:
+        return named
+    found = [pair for pair in named if pair[0] == only]
+    if not found:
+        raise RecipeError(
+            f"the recipe has no step {only!r} to run alone; it has {[n for n, _ in named]}"
+        )
+    return found
+
+
+def step_names(steps: Sequence[StepSpec]) -> list[str]:
+    """Name steps by kind; a kind that stands twice gets a number."""
+    seen: dict[str, int] = {}
+    names = []
+    for step in steps:
+        seen[step.kind] = seen.get(step.kind, 0) + 1
+        names.append(step.kind if seen[step.kind] == 1 else f"{step.kind}-{seen[step.kind]}")
+    return names
+
+
+def do_import(
+    recipe: Recipe, store: Store, branch: str, *, progress: Progress = SILENT
+) -> tuple[Imported, StepRun, dict[str, int], Path | None]:
+    """Import the sources and commit them as a version without parent.
+
+    Returns:
+        The import, its version, what a new delivery changed (kind -> rows), and the quarantine
+        file where records could not be read.
+    """
+    before = import_of(store, branch) or import_of(store, BRANCH)
+    previous = store.rows(before) if before else None
+    kept: list[Path] = []
+    imported = import_rows(
+        recipe,
+        previous=previous,
+        quarantine=lambda bad: kept.extend(_quarantine(bad, recipe, store)),
+    )
+    step = StepRecord("import", dict(imported.options), IMPORT_VERSION)
+    version = _commit(
+        store, branch, imported.rows, parents=(), task=recipe.task, step=step,
+        decisions=schema.decisions([]), findings=schema.findings([]),
+        note={"recipe": recipe.name},
+    )  # fmt: skip
+    changes: dict[str, int] = {}
+    if previous is not None and before and imported.redelivered and before.id != version.id:
+        changes = redelivery(previous, imported.rows, keyed=imported.keyed).counts
+    _say_import(recipe, imported, version, changes, progress)
+    cached = before is not None and before.id == version.id
+    first = StepRun("import", "import", version, cached=cached)
+    return imported, first, changes, kept[0] if kept else None
+
+
+def import_of(store: Store, ref: str) -> Version | None:
+    """Give the import that a branch goes back to; None where there is no such branch."""
+    if ref not in store.branches():
+        return None
+    version = root_of(store, store.version(ref))
+    return version if version.step.name == "import" else None
+
+
+def _quarantine(bad: Sequence[connectors.BadRecord], recipe: Recipe, store: Store) -> list[Path]:
+    """Keep unreadable records in a file of their own, named by their content."""
+    if not bad:
+        return []
+    lines = [json.dumps(asdict(record), ensure_ascii=False) for record in bad]
+    data = ("\n".join(lines) + "\n").encode()
+    path = f"quarantine/{recipe.name}-{schema.hash_fields(data)[:12]}.jsonl"
+    store.folder.put_new(path, data)
+    return [store.folder.root / path]
+
+
+def _commit(store: Store, branch: str, rows: Any, **parts: Any) -> Version:
+    """Commit a version; the branch moves only where it has not passed that version already."""
+    version = store.commit(None, rows, **{k: v for k, v in parts.items() if k != "note"})
+    if branch in store.branches() and version.id in {v.id for v in store.ancestry(branch)}:
+        return version
+    return store.commit(branch, rows, **parts)
+
+
+def _step(
+    name: str,
+    step: StepSpec,
+    parent: Version,
+    imported: Imported,
+    context: Context,
+    store: Store,
+    branch: str,
+) -> StepRun:
+    key = step_key(name, step, parent, imported, context)
+    done = store.recorded("steps", key)
+    if done is not None:
+        return StepRun(name, step.kind, store.version(done["version"]), cached=True,
+                       notes=tuple(done["notes"]))  # fmt: skip
+    context.progress.say(f"step    {name}: {parent.rows:,} rows in")
+    outcome = execute(
+        step, name, store.rows(parent), context, transforms=parent.transforms,
+        labels=imported.labels,
+    )  # fmt: skip
+    version = _commit(
+        store, branch, outcome.rows, parents=(parent,), task=parent.task,
+        step=StepRecord(name, plain(step.options), step_version(step.kind)),
+        decisions=outcome.decisions, findings=outcome.findings, transforms=outcome.transforms,
+        note={"notes": list(outcome.notes)},
+    )  # fmt: skip
+    store.record("steps", key, {"version": version.id, "notes": list(outcome.notes)})
+    return StepRun(name, step.kind, version, cached=False, notes=outcome.notes)
+
+
+def step_key(
+    name: str, step: StepSpec, parent: Version, imported: Imported, context: Context
+) -> str:
+    """Give the key under which a finished step is found again."""
+    modelled = step.kind == "augment" or "probabilities" in STEPS[step.kind].needs()
+    texts = {k: list(v.texts) for k, v in imported.labels.items()} if step.kind == "augment" else {}
+    model = (context.model.revision, context.model.numerics) if modelled else ()
+    return schema.hash_fields(
+        parent.id, step.kind, name, plain(step.options), step_version(step.kind), model, texts
+    )
+
+
+def _say_import(
+    recipe: Recipe,
+    imported: Imported,
+    version: Version,
+    changes: dict[str, int],
+    progress: Progress,
+) -> None:
+    splits = imported.rows["split"].value_counts().to_pylist()
+    counts = ", ".join(f"{s['counts']:,} {s['values']}" for s in splits)
+    classes = pc.count_distinct(imported.rows["label"]).as_py()
+    progress.say(
+        f"import  {version.rows:,} rows ({counts}), {classes} classes -> {version.id[:12]}"
+    )
+    if imported.bad:
+        progress.say(f"import  {len(imported.bad)} records could not be read: in quarantine")
+    if changes:
+        named = ", ".join(f"{n:,} {kind}" for kind, n in changes.items())
+        progress.say(f"import  against the last delivery: {named}")
+    if imported.split_made:
+        progress.say(
+            f"import  no source brings test rows: {recipe.split.test:.0%} were set apart by class "
+            "and near-duplicate group, and are frozen from now on"
+        )
+    for warning in imported.warnings:
+        progress.say(f"warning {warning}")
+
+
+def _say_step(parent: Version, done: StepRun, store: Store, progress: Progress) -> None:
+    counts: dict[str, int] = {}
+    decisions = store.decisions(done.version)
+    for action, reason in zip(
+        decisions["action"].to_pylist(), decisions["reason"].to_pylist(), strict=True
+    ):
+        told = f"{action} ({reason})"
+        counts[told] = counts.get(told, 0) + 1
+    named = "; ".join(f"{n:,} {told}" for told, n in sorted(counts.items())) or "nothing to change"
+    how = "done before" if done.cached else "done"
+    progress.say(
+        f"step    {done.name} ({how}): {parent.rows:,} -> {done.version.rows:,} rows; {named}"
+        f" -> {done.version.id[:12]}"
+    )
+    for note in done.notes:
+        progress.say(f"note    {note}")

@@ -1,0 +1,272 @@
+"""How results look on a terminal; every count names the command that lists its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from curator.checking import Checked
+    from curator.init import Draft, Question
+    from curator.run import RunResult
+    from curator.versions.manifest import Version
+    from curator.versions.store import LogEntry, Store
+
+SHORT = 12
+LONGEST_CELL = 100
+
+
+def console() -> Console:
+    """Give the console for stdout."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _table(columns: Sequence[str], records: Iterable[Sequence[Any]], title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for record in records:
+        table.add_row(*(_cell(value) for value in record))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = text.replace("[", r"\[")
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Give a table as JSON values."""
+    return [
+        {k: v if isinstance(v, str | int | float | bool | list | None) else str(v)
+         for k, v in record.items()}
+        for record in table.to_pylist()
+    ]  # fmt: skip
+
+
+def ask(question: Question) -> str:
+    """Ask one question on the terminal, with what the recipe would do as the default."""
+    import typer
+
+    names = [name or "none" for name in question.options]
+    typer.echo(f"{question.text} [{' / '.join(names)}]", err=True)
+    answer = typer.prompt("answer", default=question.chosen or "none", err=True)
+    return "" if answer == "none" else str(answer)
+
+
+def draft(made: Draft, out: Path) -> None:
+    """Show what `init` saw and what is open."""
+    screen = console()
+    columns = list(made.rows[0]) if made.rows else []
+    screen.print(_table(columns, [[row.get(c) for c in columns] for row in made.rows]))
+    for question in made.questions:
+        screen.print(f"? {question.text}", markup=False)
+    screen.print(f"recipe -> {out}; look at it, then: curator run {out}", markup=False)
+
+
+def plan(planned: Mapping[str, Any]) -> None:
+    """Show a plan."""
+    screen = console()
+    columns = ("step", "state", "rows", "embeddings", "fits", "fits_cached", "cpu_s")
+    screen.print(_table(columns, [[s.get(c) for c in columns] for s in planned["steps"]]))
+    for sentence in planned["notes"]:
+        screen.print(sentence, markup=False)
+
+
+def run(result: RunResult, report: Path | None, store: Path) -> None:
+    """Show a finished run."""
+    screen = console()
+    screen.print(
+        _table(
+            ("step", "version", "rows", "train", "test", "state"),
+            [
+                (s.name, s.version.id[:SHORT], s.version.rows, s.version.splits.get("train", 0),
+                 s.version.splits.get("test", 0), "done before" if s.cached else "new")
+                for s in result.steps
+            ],
+        )
+    )  # fmt: skip
+    if result.impacts:
+        screen.print()
+        screen.print(_impacts(result))
+    screen.print(f"\nwork: {result.context.counters.sentence()}", markup=False)
+    if result.quarantine:
+        bad = len(result.imported.bad)
+        screen.print(f"{bad} records could not be read -> {result.quarantine}", markup=False)
+    flag = "" if store == Path(".curator") else f"--store {store} "
+    first, last = result.steps[0].version.id[:SHORT], result.head.id[:SHORT]
+    screen.print(f"what changed, row by row: curator {flag}rows {first}..{last}", markup=False)
+    if report:
+        screen.print(f"report -> {report}", markup=False)
+
+
+def _impacts(result: RunResult) -> Table:
+    columns = ("change", "tier", "verdict", "effect", "interval", "visible from", "test rows")
+    records = []
+    for step, impact in result.impacts:
+        m = impact.measurement
+        measured = m.estimate is not None and impact.low is not None and impact.high is not None
+        span = f"{_points(impact.low)} to {_points(impact.high)}" if measured else ""
+        records.append(
+            (step, m.tier, impact.verdict, _points(impact.effect) if measured else "", span,
+             _points(impact.mde), m.test_rows)
+        )  # fmt: skip
+    return _table(columns, records, title="points of accuracy, after minus before")
+
+
+def _points(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:+.1f}"
+
+
+def log_entries(entries: Iterable[LogEntry]) -> list[dict[str, Any]]:
+    """Give log entries under the names scripts rely on."""
+    return [
+        {"version": e.version, "parents": list(e.parents), "step": e.step, "rows": e.rows,
+         "created": e.created, "tags": list(e.tags), "branches": list(e.branches)}
+        for e in entries
+    ]  # fmt: skip
+
+
+def log(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Show the history, newest first."""
+    console().print(
+        _table(
+            ("version", "step", "rows", "created", "names"),
+            [
+                (e["version"][:SHORT], e["step"], e["rows"], e["created"],
+                 " ".join([*e["branches"], *e["tags"]]))
+                for e in entries
+            ],
+        )
+    )  # fmt: skip
+
+
+def version_facts(store: Store, shown: Version, classes: pa.Table) -> dict[str, Any]:
+    """Gather what `show` says of a version."""
+    return {
+        "version": shown.id,
+        "parents": list(shown.parents),
+        "task": shown.task,
+        "step": shown.step.name,
+        "options": shown.step.options,
+        "step_version": shown.step.version,
+        "rows": shown.rows,
+        "splits": dict(shown.splits),
+        "classes": plain_rows(classes),
+        "lock": shown.lock,
+        "transforms": [dict(t) for t in shown.transforms],
+        "tags": [name for name, v in store.tags().items() if v == shown.id],
+        "branches": [name for name, v in store.branches().items() if v == shown.id],
+    }
+
+
+def version(facts: Mapping[str, Any]) -> None:
+    """Show one version."""
+    screen = console()
+    for name in ("version", "parents", "task", "step", "options", "rows", "splits", "lock",
+                 "transforms", "branches", "tags"):  # fmt: skip
+        screen.print(f"{name:<11} {facts[name]}", markup=False)
+    records = [(c["split"], c["label"], c["rows"]) for c in facts["classes"]]
+    screen.print(_table(("split", "label", "rows"), records))
+
+
+def rows(table: pa.Table, limit: int) -> None:
+    """Show rows, the first ones, and say how many more there are."""
+    screen = console()
+    wanted = ("id", "action", "reason", "split", "label", "score", "text", "suggestion",
+              "partner_text", "before", "after")  # fmt: skip
+    columns = [c for c in wanted if c in table.column_names]
+    head = table.slice(0, limit) if limit else table
+    columns = [c for c in columns if head[c].null_count < head.num_rows or c == "id"]
+    records = []
+    for record in head.to_pylist():
+        cells = [record[c] for c in columns]
+        records.append([str(cells[0])[:SHORT], *cells[1:]])
+    screen.print(_table(columns, records))
+    if limit and table.num_rows > limit:
+        more = table.num_rows - limit
+        screen.print(f"... and {more:,} more: --limit 0 shows all, --out FILE.csv writes them",
+                     markup=False)  # fmt: skip
+    screen.print(f"{table.num_rows:,} rows", markup=False)
+
+
+def diff_counts(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Count a diff by operation and reason."""
+    counts: dict[str, dict[str, int]] = {}
+    for op, reason in zip(table["op"].to_pylist(), table["reason"].to_pylist(), strict=True):
+        of_op = counts.setdefault(op, {})
+        of_op[reason] = of_op.get(reason, 0) + 1
+    return counts
+
+
+def diff(counts: Mapping[str, Mapping[str, int]], a: str, b: str) -> None:
+    """Show the counts of a diff."""
+    screen = console()
+    records = [(op, reason, n) for op, reasons in counts.items() for reason, n in reasons.items()]
+    screen.print(_table(("operation", "reason", "rows"), records))
+    screen.print(f"the rows: curator rows {a}..{b}, or curator diff {a} {b} --rows FILE.parquet",
+                 markup=False)  # fmt: skip
+
+
+def impact(found: Mapping[str, Any]) -> None:
+    """Show one measurement."""
+    screen = console()
+    screen.print(found["sentence"], markup=False)
+    if found["what_would_decide"]:
+        screen.print(found["what_would_decide"], markup=False)
+    for cheaper in found["screens"]:
+        screen.print(f"screen ({cheaper['tier']}): {cheaper['sentence']}", markup=False)
+    records = [
+        (s["name"], s["rows"], _points(s["effect"]), _points(s["low"]), _points(s["high"]),
+         "harmed" if s["harmed"] else "")
+        for s in found["slices"][:12]
+    ]  # fmt: skip
+    screen.print(_table(("slice", "rows", "effect", "low", "high", ""), records))
+    if found.get("first_used"):
+        screen.print(f"these test rows were first measured on {found['first_used']}", markup=False)
+
+
+def check(found: Checked) -> None:
+    """Show findings by kind, with examples."""
+    screen = console()
+    for sentence in found.notes:
+        screen.print(sentence, markup=False)
+    for kind in found.summary()["issues"]:
+        share = f"{kind['share']:.1%}"
+        screen.print(f"\n{kind['issue_type']}: {kind['count']:,} rows ({share})", markup=False)
+        columns = ("row", "score", "text", "evidence")
+        examples = [
+            (e["row_id"][:SHORT], e["score"], e["text"], e["evidence"]) for e in kind["examples"]
+        ]
+        screen.print(_table(columns, examples))
+
+
+def steps(described: Sequence[Mapping[str, Any]]) -> None:
+    """Show steps and augmenters with their options."""
+    screen = console()
+    for step in described:
+        _options(screen, step["step"], step)
+        for augmenter in step.get("with", ()):
+            _options(screen, f"  with {augmenter['augmenter']}", augmenter)
+
+
+def _options(screen: Console, name: str, described: Mapping[str, Any]) -> None:
+    screen.print(f"{name} (version {described['version']}): {described['text']}", markup=False)
+    for option in described["options"]:
+        default = "required" if option["required"] else f"default {option['default']}"
+        line = f"    {option['name']}: {option['type']}, {default}. {option['text']}"
+        screen.print(line, markup=False)
+
+
+def doctor(found: Sequence[Mapping[str, Any]]) -> None:
+    """Show what is there and what is missing."""
+    records = [(f["name"], "found" if f["found"] else "missing", f["detail"]) for f in found]
+    console().print(_table(("what", "", "detail"), records))
