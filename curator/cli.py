@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ import typer
 
 from curator import show
 from curator.errors import CuratorError
+from curator.session import Json, Ref, Session, print_json, progress, store_here, store_or_none
 
 # Typer brings click along under its own name or not, release by release; this is its base error.
 ClickException: Any = typer.BadParameter.__mro__[2]
@@ -27,16 +27,7 @@ app = typer.Typer(
 )
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the version store.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file (YAML).")]
-Ref = Annotated[str, typer.Argument(help="Version id (6 digits or more), branch or tag.")]
-
-
-class _State:
-    """What the options before the verb said."""
-
-    store = Path(".curator")
-    quiet = False
 
 
 @app.callback()
@@ -44,24 +35,8 @@ def _options(
     store: StoreOption = Path(".curator"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
-    _State.store = store
-    _State.quiet = quiet
-
-
-def _progress() -> Any:
-    from curator.progress import Progress
-
-    return Progress(quiet=_State.quiet)
-
-
-def _open(*, create: bool = False) -> Any:
-    from curator.versions.store import open_store
-
-    return open_store(_State.store, create=create)
-
-
-def _print(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    Session.store = store
+    Session.quiet = quiet
 
 
 @app.command()
@@ -98,21 +73,22 @@ def run(
     if plan:
         from curator.plan import plan as make_plan
 
-        store = _open() if (_State.store / "FORMAT").exists() else None
-        planned = make_plan(loaded, store, cache=_State.store / "cache")
-        _print(planned) if as_json else show.plan(planned)
+        store = store_or_none()
+        planned = make_plan(loaded, store, cache=Session.store / "cache")
+        print_json(planned) if as_json else show.plan(planned)
         return
     from curator.reporting import report_of_run
     from curator.run import run as run_recipe
+    from curator.versions import open_store
 
-    progress = _progress()
-    store = _open(create=True)
-    result = run_recipe(loaded, store, only=only, measure=measure, progress=progress)
+    told = progress()
+    store = open_store(Session.store, create=True)
+    result = run_recipe(loaded, store, only=only, measure=measure, progress=told)
     path = report_of_run(result, store) if loaded.report and not only else None
     if as_json:
-        _print(result.as_dict() | {"report": str(path) if path else None})
+        print_json(result.as_dict() | {"report": str(path) if path else None})
     else:
-        show.run(result, path, _State.store)
+        show.run(result, path, Session.store)
 
 
 @app.command()
@@ -122,11 +98,11 @@ def log(
     as_json: Json = False,
 ) -> None:
     """List versions, newest first."""
-    store = _open()
+    store = store_here()
     refs = sorted(store.branches()) if every else [ref]
     entries = {e.version: e for name in refs for e in store.log(name)}.values()
     listed = show.log_entries(entries)
-    _print(listed) if as_json else show.log(listed)
+    print_json(listed) if as_json else show.log(listed)
 
 
 @app.command(name="show")
@@ -134,10 +110,10 @@ def show_version(ref: Ref = "main", as_json: Json = False) -> None:
     """Show one version: its step, options, rows by split and class, lock and transforms."""
     from curator.query import class_counts
 
-    store = _open()
+    store = store_here()
     version = store.version(ref)
     facts = show.version_facts(store, version, class_counts(store, version))
-    _print(facts) if as_json else show.version(facts)
+    print_json(facts) if as_json else show.version(facts)
 
 
 @app.command()
@@ -154,14 +130,14 @@ def rows(
     """List rows: what a version holds, or what changed from A to B, with reason and partner."""
     from curator.query import rows_of
 
-    table = rows_of(_open(), wanted, step=step, issue=issue, action=action, where=where)
+    table = rows_of(store_here(), wanted, step=step, issue=issue, action=action, where=where)
     if out is not None:
         import connectors
 
         connectors.write(table, out, to=_format_of(out))
         typer.echo(f"{table.num_rows:,} rows -> {out}", err=True)
     elif as_json:
-        _print(show.plain_rows(table))
+        print_json(show.plain_rows(table))
     else:
         show.rows(table, limit)
 
@@ -182,14 +158,14 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Count what differs from version A to version B, by operation and reason."""
-    store = _open()
+    store = store_here()
     table = store.diff(a, b)
     if rows_to is not None:
         import connectors
 
         connectors.write(table, rows_to, to="parquet")
     counts = show.diff_counts(table)
-    _print({"counts": counts}) if as_json else show.diff(counts, a, b)
+    print_json({"counts": counts}) if as_json else show.diff(counts, a, b)
 
 
 @app.command()
@@ -200,8 +176,8 @@ def why(
     """Tell everything that ever happened to one row."""
     from curator.versions import describe, to_json
 
-    history = _open().why(row)
-    _print(to_json(history)) if as_json else typer.echo(describe(history))
+    history = store_here().why(row)
+    print_json(to_json(history)) if as_json else typer.echo(describe(history))
 
 
 @app.command()
@@ -210,7 +186,7 @@ def branch(
     ref: Annotated[str, typer.Argument(help="Where it starts.")] = "main",
 ) -> None:
     """List branches, or start one at a version."""
-    store = _open()
+    store = store_here()
     if name is not None:
         store.branch(name, ref)
     for known, version in sorted(store.branches().items()):
@@ -223,7 +199,7 @@ def tag(
     ref: Annotated[str, typer.Argument(help="The version it names.")] = "main",
 ) -> None:
     """List tags, or name a version for good."""
-    store = _open()
+    store = store_here()
     if name is not None:
         store.tag(name, ref)
     for known, version in sorted(store.tags().items()):
@@ -236,7 +212,7 @@ def restore(
     to: Annotated[str, typer.Option("--branch", help="The branch to move.")] = "main",
 ) -> None:
     """Make an earlier version the head of a branch again; nothing is rewritten."""
-    version = _open().restore(ref, branch=to)
+    version = store_here().restore(ref, branch=to)
     typer.echo(f"{to} is at {version.id[:12]} (step {version.step.name}, {version.rows:,} rows)")
 
 
@@ -256,16 +232,16 @@ def check(
     """Run all checks; change nothing."""
     from curator.checking import check as run_checks
 
-    store = _open() if (_State.store / "FORMAT").exists() else None
+    store = store_or_none()
     found = run_checks(
-        wanted, store=store, store_path=_State.store, recipe=recipe, every=every,
-        text=text, label=label, progress=_progress(),
+        wanted, store=store, store_path=Session.store, recipe=recipe, every=every,
+        text=text, label=label, progress=progress(),
     )  # fmt: skip
     if findings is not None:
         import connectors
 
         connectors.write(found.table, findings, to="parquet")
-    _print(found.summary()) if as_json else show.check(found)
+    print_json(found.summary()) if as_json else show.check(found)
     failing = found.failing(fail_on or [])
     if failing:
         typer.echo(f"--fail-on: {failing}", err=True)
@@ -283,8 +259,8 @@ def measure(
     """Say what the change from version A to version B did to the model, with its error bar."""
     from curator.comparing import compare
 
-    impact = compare(_open(), a, b, tier=tier, recipe=recipe, progress=_progress())
-    _print(impact) if as_json else show.impact(impact)
+    impact = compare(store_here(), a, b, tier=tier, recipe=recipe, progress=progress())
+    print_json(impact) if as_json else show.impact(impact)
 
 
 @app.command()
@@ -296,7 +272,7 @@ def export(
     """Write the rows of a version for other programs, after checking its test lock."""
     from curator.exporting import export as write_export
 
-    for path, count in write_export(_open(), ref, to=to, out=out).items():
+    for path, count in write_export(store_here(), ref, to=to, out=out).items():
         typer.echo(f"{count:,} rows -> {path}")
 
 
@@ -311,7 +287,7 @@ def report(
     """Write the report of a version's history as one HTML file with a JSON twin."""
     from curator.reporting import report_of_versions
 
-    path = report_of_versions(_open(), a, b, out=out, progress=_progress())
+    path = report_of_versions(store_here(), a, b, out=out, progress=progress())
     typer.echo(f"report -> {path}")
 
 
@@ -321,7 +297,7 @@ def steps(as_json: Json = False) -> None:
     from curator.registry import describe_steps
 
     described = describe_steps()
-    _print(described) if as_json else show.steps(described)
+    print_json(described) if as_json else show.steps(described)
 
 
 @app.command()
@@ -330,7 +306,7 @@ def doctor(as_json: Json = False) -> None:
     from curator.doctor import examine
 
     found = examine()
-    _print(found) if as_json else show.doctor(found)
+    print_json(found) if as_json else show.doctor(found)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Nothing here knows versions: rows and context in, rows with decisions and findin
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,10 +122,9 @@ def _augment(
     made = [_made(entry, step.options, train, labels) for entry in step.options["with"]]
     notes = [note for one in made for note in one.notes]
     notes += [
-        f"{one.failures.num_rows} rows could not be augmented, the first: "
-        f"{one.failures['reason'][0].as_py()}"
-        for one in made
-        if one.failures.num_rows
+        f"{entry['augmenter']}: {count:,} rows got no augmented row: {reason}"
+        for entry, one in zip(step.options["with"], made, strict=True)
+        for reason, count in sorted(Counter(one.failures["reason"].to_pylist()).items())
     ]
     candidates = pa.concat_tables(
         [filters.candidate_rows(_sourced(one), one.lineage, step=name) for one in made]
@@ -161,8 +161,7 @@ def _made(
     if augmenter.kind == "label_text":
         texts = {key: label.texts for key, label in labels.items()}
         return augmenter.function(texts, train, seed=options["seed"], **own)
-    copies = {"copies": options["copies"]} if "copies" not in own else {}
-    return augmenter.function(train, seed=options["seed"], **copies, **own)
+    return augmenter.function(train, seed=options["seed"], **own)
 
 
 def _sourced(made: augmenters.Augmented) -> pa.Table:

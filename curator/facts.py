@@ -93,7 +93,7 @@ def gather(
     )
 
 
-def _counts(store: Store, made: Version) -> Counter[tuple[str, str]]:
+def _counts(store: Store, made: Version) -> Counter[tuple[Any, str]]:
     decisions = store.decisions(made)
     return Counter(
         zip(decisions["action"].to_pylist(), decisions["reason"].to_pylist(), strict=True)
@@ -199,7 +199,7 @@ def _still(row_id: str, acted: dict[str, dict[str, Any]]) -> bool:
 
 def _actions(issue_type: str, decisions: Any, span: str) -> Iterator[reports.ActionFacts]:
     reason = REASONS.get(issue_type, issue_type)
-    counts = Counter(
+    counts: Counter[tuple[Any, str]] = Counter(
         (d["action"], d["reason"])
         for d in decisions
         if d["issue_type"] == issue_type or reason in d["reason"].split(", ")

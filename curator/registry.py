@@ -175,6 +175,8 @@ def _bind_augment(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]
         function = augmenters.AUGMENTERS[name].function
         values, wrong = bind(f"augmenter {name!r}", options_of(function), own or {})
         faults += [("with", message) for _, message in wrong]
+        if "copies" in values and "copies" not in (own or {}):
+            values["copies"] = options.get("copies", 1)
         chosen.append({"augmenter": name, **plain(values)})
     return {"with": chosen, **options}, faults
 

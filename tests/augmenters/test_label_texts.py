@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """One row per class, from its definition or its name."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Synonyms from Debian's WordNet, offline and careful."""
 
 from __future__ import annotations

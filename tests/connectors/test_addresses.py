@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Addresses: what each kind leads to, and what is said when it leads nowhere."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """parquet: declared types are kept, and leave no trace of the library that wrote them."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """csv and tsv: one crafted file per rule; the reason is asserted, not only the verdict."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Which encoding a file has, told from its bytes alone."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Writing: all or nothing, and what is written reads back as it was."""
 
 from __future__ import annotations

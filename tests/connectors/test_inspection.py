@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """A first look at a file: facts and doubts."""
 
 from __future__ import annotations

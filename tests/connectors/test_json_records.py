@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """json and jsonl: one crafted file per rule."""
 
 from __future__ import annotations

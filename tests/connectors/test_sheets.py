@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """xlsx: a sheet reads as its csv export would."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """Which augmented rows may stay, and what stands in the way of the others."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300  (house style: the expected value stands on the left)
 """`curator init`: what is clear is written, what is not is asked, and the recipe reads back."""
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""What the options before the verb said, and the few things every verb does with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curator.progress import Progress
+
+if TYPE_CHECKING:
+    from curator.versions import Store
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+Ref = Annotated[str, typer.Argument(help="Version id (6 digits or more), branch or tag.")]
+
+
+class Session:
+    """One call of the command line.
+
+    store: Folder of the version store.
+    quiet: No progress on stderr.
+    """
+
+    store = Path(".curator")
+    quiet = False
+
+
+def progress() -> Progress:
+    """Give what long verbs tell their progress to."""
+    return Progress(quiet=Session.quiet)
+
+
+def store_here() -> Store:
+    """Open the store of this call, which must exist."""
+    from curator.versions import open_store
+
+    return open_store(Session.store, create=False)
+
+
+def store_or_none() -> Store | None:
+    """Open the store of this call where there is one."""
+    return store_here() if (Session.store / "FORMAT").exists() else None
+
+
+def print_json(value: Any) -> None:
+    """Write JSON to stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
