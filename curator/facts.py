@@ -59,6 +59,7 @@ def gather(
     impacts: Sequence[tuple[str, Impact]],
     *,
     created: str,
+    cli: str = "curator",
 ) -> reports.RunFacts:
     """Gather the facts of a chain of versions.
 
@@ -68,10 +69,11 @@ def gather(
         about: What the run that made them was about.
         impacts: (step name or "whole chain", impact) to show.
         created: Time of the report, ISO 8601.
+        cli: How the command line is called, its store included.
     """
     told = range(1, len(steps))
-    issues = tuple(issue for at in told for issue in _issues(store, steps, at))
-    shown = tuple(impact_facts(step, impact) for step, impact in impacts)
+    issues = tuple(issue for at in told for issue in _issues(store, steps, at, cli))
+    shown = tuple(impact_facts(step, impact, cli) for step, impact in impacts)
     head = steps[-1].version
     return reports.RunFacts(
         name=about.name,
@@ -81,15 +83,15 @@ def gather(
         curator_version=version("corpus-curator"),
         recipe_text=about.recipe_text,
         examples_shown="full",
-        versions=tuple(_version(store, steps, at) for at in range(len(steps))),
-        corpus=_corpus(store, head, about),
+        versions=tuple(_version(store, steps, at, cli) for at in range(len(steps))),
+        corpus=_corpus(store, head, about, cli),
         issues=issues,
-        changes=tuple(_change(store, steps, at) for at in told),
+        changes=tuple(_change(store, steps, at, cli) for at in told),
         impacts=shown,
         not_measured=None if shown else "nothing was measured in this run",
-        lock=_lock(store, head, about, impacts),
-        next_steps=tuple(_next_steps(head, issues, shown)),
-        commands=_commands(head),
+        lock=_lock(store, head, about, impacts, cli),
+        next_steps=tuple(_next_steps(head, issues, shown, cli)),
+        commands=_commands(head, cli),
     )
 
 
@@ -104,7 +106,7 @@ def _span(steps: Sequence[Step], at: int) -> str:
     return f"{steps[at - 1].version.id[:12]}..{steps[at].version.id[:12]}"
 
 
-def _version(store: Store, steps: Sequence[Step], at: int) -> reports.VersionFacts:
+def _version(store: Store, steps: Sequence[Step], at: int, cli: str) -> reports.VersionFacts:
     made = steps[at].version
     changed: Counter[str] = Counter()
     for (action, _), count in _counts(store, made).items():
@@ -121,11 +123,11 @@ def _version(store: Store, steps: Sequence[Step], at: int) -> reports.VersionFac
         edited=changed["edit"],
         relabelled=changed["relabel"],
         weighted=changed["weight"],
-        command=f"curator rows {made.id[:12]}",
+        command=f"{cli} rows {made.id[:12]}",
     )
 
 
-def _corpus(store: Store, head: Version, about: RunAbout) -> reports.CorpusFacts:
+def _corpus(store: Store, head: Version, about: RunAbout, cli: str) -> reports.CorpusFacts:
     rows = store.rows(head)
     by_class = Counter(zip(rows["label"].to_pylist(), rows["split"].to_pylist(), strict=True))
     names = sorted({label for label, _ in by_class} | set(about.labels))
@@ -154,16 +156,18 @@ def _corpus(store: Store, head: Version, about: RunAbout) -> reports.CorpusFacts
             for source in about.sources
         ),
         warnings=about.warnings,
-        classes_command=f"curator show {head.id[:12]}",
+        classes_command=f"{cli} show {head.id[:12]}",
     )
 
 
-def _issues(store: Store, steps: Sequence[Step], at: int) -> Iterator[reports.IssueFacts]:
+def _issues(store: Store, steps: Sequence[Step], at: int, cli: str) -> Iterator[reports.IssueFacts]:
     """Describe every kind of doubt one step looked for, also those not found."""
     step = steps[at]
     findings, before = store.findings(step.version), store.rows(steps[at - 1].version)
     decisions, last = store.decisions(step.version), store.rows(steps[-1].version)
-    train = sum(n for split, n in steps[at - 1].version.splits.items() if split != "test")
+    splits = steps[at - 1].version.splits
+    everywhere = step.kind in {"clean", "duplicates"}  # these look at test rows too
+    looked_at = sum(n for split, n in splits.items() if everywhere or split == "train")
     texts = dict(zip(before["id"].to_pylist(), before["text"].to_pylist(), strict=True))
     labels = dict(zip(before["id"].to_pylist(), before["label"].to_pylist(), strict=True))
     tests = set(before.filter(pc.equal(before["split"], "test"))["id"].to_pylist())
@@ -182,11 +186,11 @@ def _issues(store: Store, steps: Sequence[Step], at: int) -> Iterator[reports.Is
             explanation=explanation,
             step=step.name,
             count=len(ids),
-            share=len(ids) / max(1, train),
+            share=len(ids) / max(1, looked_at),
             test_count=len(ids & tests),
             open=len([i for i in ids - tests if i in alive and _still(i, acted)]),
-            actions=tuple(_actions(issue_type, acted.values(), span)),
-            command=f"curator rows {span} --issue {issue_type}",
+            actions=tuple(_actions(issue_type, acted.values(), span, cli)),
+            command=f"{cli} rows {span} --issue {issue_type}",
             examples=tuple(_examples(rows, texts, labels, acted)),
         )
 
@@ -197,7 +201,7 @@ def _still(row_id: str, acted: dict[str, dict[str, Any]]) -> bool:
     return decision is None or decision["action"] == "keep"
 
 
-def _actions(issue_type: str, decisions: Any, span: str) -> Iterator[reports.ActionFacts]:
+def _actions(issue_type: str, decisions: Any, span: str, cli: str) -> Iterator[reports.ActionFacts]:
     reason = REASONS.get(issue_type, issue_type)
     counts: Counter[tuple[Any, str]] = Counter(
         (d["action"], d["reason"])
@@ -207,7 +211,7 @@ def _actions(issue_type: str, decisions: Any, span: str) -> Iterator[reports.Act
     for (action, why), count in sorted(counts.items()):
         yield reports.ActionFacts(
             action=action, count=count, reason=why,
-            command=f"curator rows {span} --action {action} --issue {issue_type}",
+            command=f"{cli} rows {span} --action {action} --issue {issue_type}",
         )  # fmt: skip
 
 
@@ -232,13 +236,13 @@ def _examples(
         )
 
 
-def _change(store: Store, steps: Sequence[Step], at: int) -> reports.StepFacts:
+def _change(store: Store, steps: Sequence[Step], at: int, cli: str) -> reports.StepFacts:
     step = steps[at]
     span = _span(steps, at)
     actions = tuple(
         reports.ActionFacts(
             action=action, count=count, reason=reason,
-            command=f"curator rows {span} --action {action}",
+            command=f"{cli} rows {span} --action {action}",
         )
         for (action, reason), count in sorted(_counts(store, step.version).items())
     )  # fmt: skip
@@ -247,11 +251,11 @@ def _change(store: Store, steps: Sequence[Step], at: int) -> reports.StepFacts:
         sentence=" ".join((STEP_SENTENCES[step.kind], *step.notes)),
         version=step.version.id,
         actions=actions,
-        command=f"curator diff {span.replace('..', ' ')}",
+        command=f"{cli} diff {span.replace('..', ' ')}",
     )
 
 
-def impact_facts(step: str, impact: Impact) -> reports.ImpactFacts:
+def impact_facts(step: str, impact: Impact, cli: str = "curator") -> reports.ImpactFacts:
     """Give an impact as the report takes it."""
     m = impact.measurement
     whys = {
@@ -268,7 +272,7 @@ def impact_facts(step: str, impact: Impact) -> reports.ImpactFacts:
         metric=m.metric,
         verdict=impact.verdict,
         sentence=impact.sentence,
-        command=f"curator measure {m.before[:12]} {m.after[:12]} --tier {m.tier}",
+        command=f"{cli} measure {m.before[:12]} {m.after[:12]} --tier {m.tier}",
         effect=impact.effect if measured else None,
         low=impact.low if measured else None,
         high=impact.high if measured else None,
@@ -293,7 +297,11 @@ def impact_facts(step: str, impact: Impact) -> reports.ImpactFacts:
 
 
 def _lock(
-    store: Store, head: Version, about: RunAbout, impacts: Sequence[tuple[str, Impact]]
+    store: Store,
+    head: Version,
+    about: RunAbout,
+    impacts: Sequence[tuple[str, Impact]],
+    cli: str,
 ) -> reports.LockFacts:
     rows = head.splits.get("test", 0)
     measured = [i.measurement for _, i in impacts if i.measurement.estimate is not None]
@@ -309,7 +317,7 @@ def _lock(
         smallest_effect=seen,
         power=POWER,
         margin=margin or (default_margin(rows) if rows else None),
-        command=f"curator show {head.id[:12]}",
+        command=f"{cli} show {head.id[:12]}",
     )
 
 
@@ -317,6 +325,7 @@ def _next_steps(
     head: Version,
     issues: Sequence[reports.IssueFacts],
     impacts: Sequence[reports.ImpactFacts],
+    cli: str,
 ) -> Iterator[reports.NextStep]:
     for issue in issues:
         if issue.issue_type == "label_conflict" and issue.count:
@@ -347,16 +356,16 @@ def _next_steps(
             )
     yield reports.NextStep(
         sentence="Take the curated rows to your trainer.",
-        command=f"curator export {head.id[:12]} --to parquet --out curated",
+        command=f"{cli} export {head.id[:12]} --to parquet --out curated",
     )
 
 
-def _commands(last: Version) -> tuple[reports.CommandFacts, ...]:
+def _commands(last: Version, cli: str) -> tuple[reports.CommandFacts, ...]:
     head = last.id[:12]
     return (
-        reports.CommandFacts(purpose="the history of versions", command="curator log"),
-        reports.CommandFacts(purpose="what this version holds", command=f"curator show {head}"),
+        reports.CommandFacts(purpose="the history of versions", command=f"{cli} log"),
+        reports.CommandFacts(purpose="what this version holds", command=f"{cli} show {head}"),
         reports.CommandFacts(
-            purpose="everything that ever happened to one row", command="curator why ROW"
+            purpose="everything that ever happened to one row", command=f"{cli} why ROW"
         ),
     )

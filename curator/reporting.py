@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from curator.query import line_between
 from curator.run import RunResult
 from curator.versions.manifest import Version
 from curator.versions.store import Store
+
+DEFAULT_STORE = ".curator"
 
 
 def report_of_run(result: RunResult, store: Store, *, out: Path | None = None) -> Path:
@@ -92,4 +95,11 @@ def _write(
     path: Path,
 ) -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    reports.write(gather(store, steps, about, impacts, created=created), path)
+    cli = cli_of(store)
+    reports.write(gather(store, steps, about, impacts, created=created, cli=cli), path)
+
+
+def cli_of(store: Store) -> str:
+    """Say how the command line is called for this store, from the folder it was opened in."""
+    where = str(store.folder.root)
+    return "curator" if where == DEFAULT_STORE else f"curator --store {shlex.quote(where)}"
