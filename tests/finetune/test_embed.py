@@ -28,6 +28,30 @@ def test_a_text_has_the_same_bits_alone_in_company_and_in_any_place(tiny_bert):
     assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(45), abs=1e-6)
 
 
+def test_more_workers_change_no_bit_and_torch_keeps_its_thread_count(tiny_bert):
+    import torch
+
+    before = torch.get_num_threads()
+    found = set()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.add(open_encoder(tiny_bert, max_tokens=40).transform(TEXTS * 30).tobytes())
+        assert threads == torch.get_num_threads()
+    torch.set_num_threads(before)
+
+    assert len(found) == 1
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = "import sys, finetune; print({'torch', 'transformers', 'sklearn'} & set(sys.modules))"
+    root = Path(__file__).resolve().parents[2]
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root
+    )
+
+    assert told.stdout.strip() == "set()"
+
+
 @pytest.mark.model
 def test_minilm_gives_the_same_bits_alone_in_company_and_in_any_place(minilm):
     encoder = open_encoder(minilm)

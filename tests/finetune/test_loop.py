@@ -175,6 +175,23 @@ def test_training_on_cached_activations_equals_training_through_the_whole_model(
     assert found[:, [1, 0]] == pytest.approx(whole, abs=2e-3)
 
 
+@pytest.mark.model
+def test_minilms_top_layers_learn_what_a_question_is_about(minilm, tmp_path):
+    kinds = {
+        "card": ("where is my card", "the card never came", "my card was stolen", "order a card"),
+        "rate": ("what is the exchange rate", "the rate was wrong", "bad rate", "rate for euros"),
+    }
+    rows = [(text, kind) for kind, texts in kinds.items() for text in texts]
+    train = Training(*zip(*rows, strict=True), np.ones(8))
+    given = {"classes": ("card", "rate"), "seeds": [0], "projection": None, "cache": tmp_path}
+    test = ["has my card been sent?", "which rate do I get for dollars?"]
+    found = fit_scores(
+        train, test, model=open_encoder(minilm), spec=default_spec("top-layers", rows=8), **given
+    )[0]
+
+    assert [0, 1] == found.probabilities.argmax(axis=1).tolist()
+
+
 KILLED = """
 import sys
 from pathlib import Path
