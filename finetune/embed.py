@@ -29,6 +29,9 @@ LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 LEAST_TOKENS = 3
 """One token of text between the two special ones."""
 
+DRIVERS = ("nvidiactl", "kfd", "dxg")
+"""Devices under /dev that a CUDA or ROCm torch needs; dxg is Windows' Linux."""
+
 BATCH_TOKENS = 512
 """Tokens in a batch, all rows together: a lone short text costs 0.1 CPU seconds at this size."""
 
@@ -324,7 +327,7 @@ def library_version(distribution: str) -> str:
 
 def _cuda_there() -> bool:
     """Tell whether a CUDA device can be used; torch is loaded only where a driver exists."""
-    if not (Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() or os.name == "nt"):
+    if os.name != "nt" and not any(Path("/dev", name).exists() for name in DRIVERS):
         return False
     import torch
 
