@@ -29,7 +29,7 @@ _HOMES = {
     "load": "curator.recipe",
     "open_store": "curator.versions",
     "rows": "curator.python",
-    "run": "curator.run",
+    "run": "curator.running",
     "why": "curator.python",
 }
 

@@ -78,7 +78,7 @@ def run(
         print_json(planned) if as_json else show.plan(planned)
         return
     from curator.reporting import report_of_run
-    from curator.run import run as run_recipe
+    from curator.running import run as run_recipe
     from curator.versions import open_store
 
     told = progress()

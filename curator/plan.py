@@ -16,7 +16,7 @@ from curator.impact.statistics import ALPHA
 from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
 from curator.registry import STEPS
-from curator.run import BRANCH, import_of, step_key, step_names
+from curator.running import BRANCH, import_of, step_key, step_names
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 

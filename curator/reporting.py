@@ -17,7 +17,7 @@ from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain
 from curator.progress import SILENT, Progress
 from curator.query import line_between
-from curator.run import RunResult
+from curator.running import RunResult
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curator.checking import Checked
     from curator.init import Draft
     from curator.recipe_text import Question
-    from curator.run import RunResult
+    from curator.running import RunResult
     from curator.versions.manifest import Version
     from curator.versions.store import LogEntry, Store
 
