@@ -24,14 +24,25 @@ def rows(store: Store, wanted: str = "main", *, frame: Frame = "pyarrow", **filt
         frame: pyarrow, pandas, polars or datasets.
         filters: step, issue, action, where; see `curator rows --help`.
 
+    Returns:
+        One record per row, sorted by id (a version), or per change (a span), as that frame.
+
     Raises:
         StoreError: No such version, or a bad filter.
+        connectors.SourceError: No such kind of frame.
     """
     return connectors.as_frame(rows_of(store, wanted, **filters), frame)
 
 
 def why(store: Store, row: str) -> str:
     """Tell everything that ever happened to a row, in sentences.
+
+    Args:
+        store: Holds the versions.
+        row: Row id, or the first digits of it.
+
+    Returns:
+        From file and record to the last decision, a line each.
 
     Raises:
         StoreError: No row is called so.
@@ -57,6 +68,9 @@ def check(
         language: Of the texts, such as en or zh; chooses the features.
         recipe: Step options and model.
         cache: Folder whose `cache/` holds embeddings.
+
+    Returns:
+        The findings as a table, with a summary and what makes `--fail-on` fail.
 
     Raises:
         CuratorError: A column that is not there.

@@ -108,6 +108,12 @@ class Recipe:
 def load(path: Path) -> Recipe:
     """Read a recipe file.
 
+    Args:
+        path: A YAML file; its folder is what the recipe's paths are relative to.
+
+    Returns:
+        The recipe, checked; nothing has been read from its sources yet.
+
     Raises:
         RecipeError: The file is missing, is not YAML, or has faults; all of them, with lines.
     """
@@ -138,6 +144,14 @@ def loads(text: str, name: str, *, base: Path) -> Recipe:
 
 def from_mapping(values: Mapping[str, Any], *, base: Path | None = None) -> Recipe:
     """Make a recipe from Python values; a source's `from` may be a frame.
+
+    Args:
+        values: What the YAML would say, as dicts, lists and scalars; `from:` takes an address,
+            a pandas or polars DataFrame, a pyarrow Table, a datasets.Dataset or a list of dicts.
+        base: Folder its paths are relative to; the working folder by default.
+
+    Returns:
+        The recipe, checked.
 
     Raises:
         RecipeError: Faults, all of them.

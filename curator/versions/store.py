@@ -64,6 +64,9 @@ def open_store(path: Path | str, *, create: bool, author: str | None = None) -> 
         create: Make the store where there is none.
         author: Who its commits are by; by default the system's user.
 
+    Returns:
+        The store; it holds nothing open, so it needs no closing.
+
     Raises:
         StoreError: There is no store, a newer Curator made it, or the folder cannot be used.
     """
