@@ -4,7 +4,8 @@
     ├── RecipeError     a recipe or an option is wrong; lists every fault found, with its line
     ├── RowError        imported rows break the row contract (duplicate keys, unknown labels)
     ├── StoreError      the version store cannot be read or written as asked
-    │   └── LockError   the frozen test rows are not what the lock says
+    │   ├── LockError   the frozen test rows are not what the lock says
+    │   └── ConflictError  two sides changed the same cells; carries them as a table
     ├── StepError       a step cannot run on these rows
     └── MeasureError    a measurement was asked for that cannot be made
 
@@ -13,6 +14,8 @@ The leaves have roots of their own: `connectors.SourceError`, `augmenters.Augmen
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class CuratorError(Exception):
@@ -33,6 +36,17 @@ class StoreError(CuratorError):
 
 class LockError(StoreError):
     """The frozen test rows are not what the lock says."""
+
+
+class ConflictError(StoreError):
+    """Two sides changed the same cells to different values.
+
+    conflicts: A table with one row per cell: what each side says, why, and by whom.
+    """
+
+    def __init__(self, message: str, conflicts: Any) -> None:
+        super().__init__(message)
+        self.conflicts = conflicts
 
 
 class StepError(CuratorError):

@@ -3,6 +3,7 @@
 from curator.versions.differences import DIFF_SCHEMA, Redelivery, diff, diff_counts, redelivery
 from curator.versions.history import Child, Event, History, State, to_json, why
 from curator.versions.manifest import StepRecord, Version
+from curator.versions.merging import Merge, merge, plan_merge
 from curator.versions.sentences import describe
 from curator.versions.store import LogEntry, Store, open_store
 
@@ -12,6 +13,7 @@ __all__ = [
     "Event",
     "History",
     "LogEntry",
+    "Merge",
     "Redelivery",
     "State",
     "StepRecord",
@@ -20,7 +22,9 @@ __all__ = [
     "describe",
     "diff",
     "diff_counts",
+    "merge",
     "open_store",
+    "plan_merge",
     "redelivery",
     "to_json",
     "why",

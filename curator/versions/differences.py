@@ -98,7 +98,7 @@ def diff(store: Store, a: Version | str, b: Version | str) -> pa.Table:
     left, right = one_sided(store.folder, store.layout(old), store.layout(new))
     before, after = _whole(left, right), _whole(right, left)
     changes = compare(before, after, _compared(before, after))
-    changed = sorted(_ops(before, after, changes))
+    changed = sorted(operations(before, after, changes))
     told = _told(store, old, new, {op[0] for op in changed})
     return pa.Table.from_pylist(
         [_row(op, told) for op in changed],
@@ -146,7 +146,7 @@ def redelivery(old: pa.Table, new: pa.Table, *, keyed: bool) -> Redelivery:
 
 
 def _delivered(old: pa.Table, new: pa.Table, changes: Changes) -> Iterator[dict[str, Any]]:
-    for op in _ops(old, new, Changes(changes.dropped, changes.added, *_NOTHING)):
+    for op in operations(old, new, Changes(changes.dropped, changes.added, *_NOTHING)):
         status = "withdrawn" if op[1] == "drop" else "new"
         yield {"id": op[0], "status": status, "before": op[2], "after": op[3]}
     names = sorted(changes.columns)
@@ -174,12 +174,12 @@ def _compared(before: pa.Table, after: pa.Table) -> list[str]:
     return [name for name in names if name not in PROVENANCE]
 
 
-def _ops(before: pa.Table, after: pa.Table, changes: Changes) -> Iterator[_Op]:
-    """Give (row id, action, before, after) of each change."""
+def operations(before: pa.Table, after: pa.Table, changes: Changes) -> Iterator[_Op]:
+    """Give (row id, action, before, after) of each change; before and after as JSON."""
     gone = before.filter(pa.array(changes.dropped)).select(["id", *_SHOWN]).to_pylist()
-    yield from ((row.pop("id"), "drop", _json(row), None) for row in gone)
+    yield from ((row.pop("id"), "drop", cells_json(row), None) for row in gone)
     came = after.filter(pa.array(changes.added)).select(["id", *_SHOWN]).to_pylist()
-    yield from ((row.pop("id"), "add", None, _json(row)) for row in came)
+    yield from ((row.pop("id"), "add", None, cells_json(row)) for row in came)
     for action, mask in changes.by_action().items():
         names = {"relabel": ["label"], "weight": ["weight"]}.get(action) or [
             n for n in changes.columns if n not in {*PROVENANCE, "label", "weight"}
@@ -201,11 +201,12 @@ def _cells(
     )
     for where, was, now in zip(picked, old, new, strict=True):
         differing = [n for n in names if n in changes.columns and changes.columns[n][where]]
-        sides = [_json({n: r[n] for n in differing if n in r}) for r in (was, now)]
+        sides = [cells_json({n: r[n] for n in differing if n in r}) for r in (was, now)]
         yield now["id"], sides[0], sides[1]
 
 
-def _json(cells: dict[str, Any]) -> str:
+def cells_json(cells: dict[str, Any]) -> str:
+    """Write cells of a row as canonical JSON."""
     if "weight" in cells:  # float32: its own shortest digits, not those of its float64 twin
         cells = {**cells, "weight": float(str(np.float32(cells["weight"])))}
     # A user's own dates, decimals and not-a-numbers stand as their text.

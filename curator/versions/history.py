@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -175,9 +175,9 @@ class _Teller:
         self._layouts: dict[str, Layout] = {}
 
     def line(self, version: str) -> list[Version]:
-        """Give a version and all before it, oldest first."""
+        """Give a version and all before it, oldest first, on all branches merged into it."""
         if version not in self._lines:
-            self._lines[version] = self.store.ancestry(version)[::-1]
+            self._lines[version] = _in_time(self.store.ancestry(version)[::-1], self.times)
         return self._lines[version]
 
     def layout(self, version: str) -> Layout:
@@ -223,10 +223,10 @@ class _Teller:
             parent_text=self._text(origin, parent),
             augmenter=first.get("augmenter") or last.get("augmenter"),
             events=events,
-            steps=tuple(v.step.name for v in line[line.index(origin) + 1 :] if v.parents),
+            steps=tuple(v.step.name for v in _after(origin, line)),
             state=state,
             children=tuple(self._children(row, line)),
-            kept_over=tuple(self._kept_over(row, line)),
+            kept_over=tuple(dict.fromkeys(self._kept_over(row, line))),
         )
 
     def _bringers(self, row: str) -> set[str]:
@@ -399,7 +399,9 @@ class _Teller:
         for version in line if made else ():
             added = self.decisions(version.id)
             added = added.filter(pc.equal(added["action"], "add")).select(["row_id", "step"])
-            made |= {d["row_id"]: d["step"] for d in added.to_pylist() if d["row_id"] in made}
+            for d in added.to_pylist():  # the first one made it, a merge only brought it along
+                if made.get(d["row_id"]) == "":
+                    made[d["row_id"]] = d["step"]
         present = self.find(line[-1].id, list(made))
         yield from (Child(child, step, child in present) for child, step in sorted(made.items()))
 
@@ -435,6 +437,29 @@ class _Teller:
         for name in stored:
             ids |= set(self._reader.file(name).read(columns=["id"])["id"].to_pylist())
         return ids
+
+
+def _in_time(line: Sequence[Version], times: Mapping[str, str]) -> list[Version]:
+    """Put versions in the order of their times, none before a parent of its own.
+
+    Args:
+        line: Versions, each after its parents.
+        times: When a branch first pointed at a version; one without a time goes with its parents.
+    """
+    at: dict[str, tuple[str, int]] = {}
+    for number, version in enumerate(line):
+        parents = [at[p][0] for p in version.parents if p in at]
+        at[version.id] = (max([times.get(version.id, ""), *parents]), number)
+    return sorted(line, key=lambda version: at[version.id])
+
+
+def _after(origin: Version, line: Iterable[Version]) -> Iterator[Version]:
+    """Give the versions of a line that descend from one of it."""
+    seen = {origin.id}
+    for version in line:
+        if seen & set(version.parents):
+            seen.add(version.id)
+            yield version
 
 
 def _place(row: dict[str, Any]) -> dict[str, Any]:
