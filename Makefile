@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint .ci/constraints.txt
 PACKAGES := curator connectors augmenters finetune reports
 
-.PHONY: demo test lint type check clean
+.PHONY: demo test lint type docs check clean
 
 demo: .venv/installed  ## Curate the embedded drug reviews, measure each change, leave a report
 	$(BIN)/curator --store recipes/.curator run recipes/drug-reviews.yaml
@@ -18,6 +18,9 @@ lint: .venv/test-installed
 
 type: .venv/test-installed
 	$(BIN)/mypy
+
+docs: .venv/test-installed  ## Write what is generated from the code: docs/cli-reference.md
+	$(BIN)/python docs/cli_reference.py
 
 check: lint type test
 
