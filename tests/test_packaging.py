@@ -39,7 +39,7 @@ NEVER_IMPORTED = {
 def own_files():
     """List the files of the checkout that are or will be tracked."""
     listed = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"],
+        ["git", "-C", ROOT, "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"],
         capture_output=True,
         text=True,
         check=True,
