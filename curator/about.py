@@ -33,6 +33,7 @@ class RunAbout:
     """What a run was about.
 
     steps: (name, kind, version id, notes), the import first.
+    label_texts: What may stand for a label in training, by label.
     kept_at: When this was written, ISO 8601 UTC.
     """
 
@@ -43,6 +44,7 @@ class RunAbout:
     sources: tuple[SourceAbout, ...]
     warnings: tuple[str, ...]
     labels: tuple[str, ...]
+    label_texts: Mapping[str, list[str]]
     split_made: bool
     quarantine: str | None
     measure: MeasureSpec | None
@@ -66,6 +68,7 @@ def about_run(
         sources=_sources(recipe, imported),
         warnings=imported.warnings,
         labels=tuple(sorted(imported.labels)),
+        label_texts={key: list(label.texts) for key, label in sorted(imported.labels.items())},
         split_made=imported.split_made,
         quarantine=str(quarantine) if quarantine else None,
         measure=recipe.measure,
@@ -110,7 +113,7 @@ def find_about(store: Store, version: str) -> RunAbout | None:
 
 
 def _read(values: Mapping[str, Any]) -> RunAbout:
-    parts = dict(values)
+    parts = {"label_texts": {}, **values}  # runs of the first release kept no label texts
     parts["sources"] = tuple(SourceAbout(**s) for s in parts["sources"])
     parts["steps"] = tuple((n, k, v, tuple(notes)) for n, k, v, notes in parts["steps"])
     if parts["measure"] is not None:

@@ -19,7 +19,7 @@ import augmenters
 import finetune
 from curator import filters, schema
 from curator.context import Context, served
-from curator.decide import added, decide, rejected
+from curator.decide import Decided, added, decide, rejected
 from curator.errors import StepError
 from curator.labels import Label
 from curator.options import options_of
@@ -45,6 +45,14 @@ class Outcome:
 def step_version(kind: str) -> int:
     """Give the version of a step's code; it enters version ids."""
     return AUGMENT_VERSION if kind == "augment" else STEPS[kind].version
+
+
+def model_of(step: StepSpec, context: Context) -> dict[str, str] | None:
+    """Name the model a step rests on: name, revision, numerics; None where it asks none."""
+    if step.kind != "augment" and "probabilities" not in STEPS[step.kind].needs():
+        return None
+    model = context.model
+    return {"name": model.name, "revision": model.revision, "numerics": model.numerics}
 
 
 def execute(
@@ -89,6 +97,14 @@ def findings_of(
     return chosen.check(rows, *inputs, **{k: v for k, v in options.items() if k in own})
 
 
+def ruled(step: StepSpec, name: str, rows: pa.Table, findings: pa.Table) -> Decided:
+    """Apply the rule of a step to findings, new or stored ones."""
+    kind = STEPS[step.kind]
+    own = options_of(kind.rule)
+    rule = kind.rule(rows, findings, **{k: v for k, v in step.options.items() if k in own})
+    return decide(rows, findings, rule, step=name)
+
+
 def _check_and_decide(
     step: StepSpec,
     name: str,
@@ -99,9 +115,7 @@ def _check_and_decide(
 ) -> Outcome:
     kind = STEPS[step.kind]
     findings = findings_of(step.kind, step.options, served(rows, transforms), context)
-    own = options_of(kind.rule)
-    rule = kind.rule(rows, findings, **{k: v for k, v in step.options.items() if k in own})
-    decided = decide(rows, findings, rule, step=name)
+    decided = ruled(step, name, rows, findings)
     if kind.serving is not None:
         fix = {k: v for k, v in step.options.items() if k in options_of(kind.serving)}
         plain = json.loads(json.dumps(fix))

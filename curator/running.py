@@ -20,14 +20,13 @@ from curator.about import RunAbout, about_run, keep_about
 from curator.comparing import root_of
 from curator.context import Context
 from curator.errors import RecipeError
-from curator.execute import execute, step_version
+from curator.execute import execute, model_of, step_version
 from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain, say_what_can_be_seen
 from curator.importing import IMPORT_VERSION, Imported, import_rows
 from curator.options import plain
 from curator.progress import SILENT, Progress
 from curator.recipe import Recipe, StepSpec
-from curator.registry import STEPS
 from curator.versions.differences import redelivery
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.store import Store
@@ -247,13 +246,14 @@ def _step(
         step, name, store.rows(parent), context, transforms=parent.transforms,
         labels=imported.labels,
     )  # fmt: skip
+    told = {"notes": list(outcome.notes), "model": model_of(step, context)}
     version = _commit(
         store, branch, outcome.rows, parents=(parent,), task=parent.task,
         step=StepRecord(name, plain(step.options), step_version(step.kind)),
         decisions=outcome.decisions, findings=outcome.findings, transforms=outcome.transforms,
-        note={"notes": list(outcome.notes)},
+        note=told,
     )  # fmt: skip
-    store.record("steps", key, {"version": version.id, "notes": list(outcome.notes)})
+    store.record("steps", key, {"version": version.id, **told})
     return StepRun(name, step.kind, version, cached=False, notes=outcome.notes)
 
 
@@ -261,9 +261,9 @@ def step_key(
     name: str, step: StepSpec, parent: Version, imported: Imported, context: Context
 ) -> str:
     """Give the key under which a finished step is found again."""
-    modelled = step.kind == "augment" or "probabilities" in STEPS[step.kind].needs()
+    asked = model_of(step, context)
     texts = {k: list(v.texts) for k, v in imported.labels.items()} if step.kind == "augment" else {}
-    model = (context.model.revision, context.model.numerics) if modelled else ()
+    model = (asked["revision"], asked["numerics"]) if asked else ()
     return schema.hash_fields(
         parent.id, step.kind, name, plain(step.options), step_version(step.kind), model, texts
     )
