@@ -18,7 +18,7 @@ from curator.errors import CuratorError, StoreError
 from curator.execute import findings_of
 from curator.importing import import_rows
 from curator.init import draft
-from curator.options import bind
+from curator.options import bind, unknown_name
 from curator.progress import SILENT, Progress
 from curator.recipe import Recipe, from_mapping, load, loads
 from curator.registry import STEPS
@@ -33,23 +33,24 @@ class Checked:
     """What all checks found.
 
     table: The findings with flagged, split, source, source_row, p_wrong and p_fix beside them;
-        p_wrong and p_fix are null until label probabilities are calibrated.
+        p_wrong and p_fix are null until label probabilities are calibrated. One row per flagged
+        row and issue, or per scored row and issue.
+    doubts: What the summary counts: flagged findings, and label conflicts, of which nobody can
+        say yet which of the two labels is wrong.
     rows: The rows that were checked.
     notes: What was assumed and what could not be checked.
     """
 
     table: pa.Table
+    doubts: pa.Table
     rows: pa.Table
     notes: tuple[str, ...]
 
     def summary(self) -> dict[str, Any]:
-        """Count flagged rows per issue type, the most frequent first, with examples."""
+        """Count rows in doubt per issue type, the most frequent first, with examples."""
         text = dict(zip(self.rows["id"].to_pylist(), self.rows["text"].to_pylist(), strict=True))
-        shown = pc.or_(
-            self.table["flagged"], pc.is_in(self.table["issue_type"], pa.array(ALWAYS_SHOWN))
-        )
         by_type: dict[str, list[dict[str, Any]]] = {}
-        for finding in self.table.filter(shown).to_pylist():
+        for finding in self.doubts.to_pylist():
             by_type.setdefault(finding["issue_type"], []).append(finding)
         issues = [
             {
@@ -68,14 +69,7 @@ class Checked:
         return {"rows": self.rows.num_rows, "issues": issues, "notes": list(self.notes)}
 
     def failing(self, types: Sequence[str]) -> dict[str, int]:
-        """Count flagged rows of the issue types that should fail a gate.
-
-        Raises:
-            CuratorError: An issue type no check gives.
-        """
-        known = {*self.table["issue_type"].to_pylist(), *ISSUE_TYPES}
-        if unknown := sorted(set(types) - known):
-            raise CuratorError(f"--fail-on {unknown[0]!r}: issue types are {sorted(known)}")
+        """Count rows in doubt, of the issue types that should fail a gate."""
         counts = {i["issue_type"]: i["count"] for i in self.summary()["issues"]}
         return {t: counts[t] for t in types if counts.get(t)}
 
@@ -84,6 +78,17 @@ ISSUE_TYPES = (
     "unicode", "html", "whitespace", "empty", "too_short", "exact_duplicate", "near_duplicate",
     "label_conflict", "leak", "label",
 )  # fmt: skip
+
+
+def known_issues(types: Sequence[str]) -> Sequence[str]:
+    """Give issue types back if checks know them all.
+
+    Raises:
+        CuratorError: One that no check gives.
+    """
+    for unknown in sorted(set(types) - set(ISSUE_TYPES)):
+        raise CuratorError(unknown_name("--fail-on: a check", "issue type", unknown, ISSUE_TYPES))
+    return types
 
 
 def _most_suspicious(finding: Mapping[str, Any]) -> tuple[float, str]:
@@ -124,10 +129,11 @@ def check(
         rows, context = _of_source(wanted, loaded, text, label, store_path, notes, progress)
     tables = [_findings(kind, loaded, rows, context, notes) for kind in STEPS]
     found = pa.concat_tables([t for t in tables if t is not None])
-    if not every:
-        shown = pa.array(ALWAYS_SHOWN)
-        found = found.filter(pc.or_(found["flagged"], pc.is_in(found["issue_type"], shown)))
-    return Checked(_joined(found, rows), rows, tuple(notes))
+    doubts = found.filter(
+        pc.or_(found["flagged"], pc.is_in(found["issue_type"], pa.array(ALWAYS_SHOWN)))
+    )
+    listed = found if every else found.filter(found["flagged"])
+    return Checked(_joined(listed, rows), doubts, rows, tuple(notes))
 
 
 def _is_version(store: Store, name: str) -> bool:
@@ -196,6 +202,11 @@ def _guessed(address: str, text: str | None, label: str | None, notes: list[str]
         columns = {"text": text or "text", "label": label or "label"}
         return from_mapping({"sources": [{"from": address, "columns": columns}]})
     path = Path(address.removeprefix("file:"))
+    if not path.exists():
+        raise CuratorError(
+            f"{address!r} is neither a file in {Path.cwd()} nor a version, branch or tag of the "
+            "store (`curator log --all` lists versions)"
+        )
     answers = {k: v for k, v in (("text", text), ("label", label)) if v}
     made = draft(path, folder=Path.cwd(), answers=answers)
     recipe = loads(made.recipe, path.name, base=Path.cwd())

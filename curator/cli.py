@@ -94,14 +94,16 @@ def run(
 @app.command()
 def log(
     ref: Ref = "main",
-    every: Annotated[bool, typer.Option("--all", help="Every branch.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every version a branch or tag ever led to.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List versions, newest first."""
+    from curator.query import every_entry
+
     store = store_here()
-    refs = sorted(store.branches()) if every else [ref]
-    entries = {e.version: e for name in refs for e in store.log(name)}.values()
-    listed = show.log_entries(entries)
+    listed = show.log_entries(every_entry(store) if every else store.log(ref))
     print_json(listed) if as_json else show.log(listed)
 
 
@@ -231,7 +233,9 @@ def check(
 ) -> None:
     """Run all checks; change nothing."""
     from curator.checking import check as run_checks
+    from curator.checking import known_issues
 
+    stops = known_issues(fail_on or [])
     store = store_or_none()
     found = run_checks(
         wanted, store=store, store_path=Session.store, recipe=recipe, every=every,
@@ -242,9 +246,10 @@ def check(
 
         connectors.write(found.table, findings, to="parquet")
     print_json(found.summary()) if as_json else show.check(found)
-    failing = found.failing(fail_on or [])
+    failing = found.failing(stops)
     if failing:
-        typer.echo(f"--fail-on: {failing}", err=True)
+        told = ", ".join(f"{count:,} {issue}" for issue, count in failing.items())
+        typer.echo(f"--fail-on says no: {told}", err=True)
         raise typer.Exit(3)
 
 

@@ -68,6 +68,7 @@ class Context:
     cache: Folder that may be deleted at any time; that costs time, nothing else.
     root: Rows of the chain's import version: features that are fitted are fitted on these.
     model_name: As in the recipe; None takes the default of the language.
+    encoder: Where it was opened already, as by `find_encoder`.
     """
 
     cache: Path
@@ -76,6 +77,7 @@ class Context:
     language: str | None
     base: Path
     progress: Progress = SILENT
+    encoder: finetune.Encoder | None = None
     counters: Counters = field(default_factory=Counters)
     _model: Any = None
     _projection: Any = None
@@ -84,7 +86,8 @@ class Context:
     def model(self) -> Any:
         """The features every model of this chain rests on: an encoder or a fitted TF-IDF."""
         if self._model is None:
-            self._model = self._open_model()
+            found = self.encoder or find_encoder(self.model_name, self.language, base=self.base)
+            self._model = found or self._tfidf()
         return self._model
 
     @property
@@ -98,27 +101,6 @@ class Context:
             return str(self.model.name)
         why = "no encoder for it is at hand" if not self.is_encoder else "the packaged encoder"
         return f"{self.model.name} (language {self.language or 'not stated'}: {why})"
-
-    def _open_model(self) -> Any:
-        name = self.model_name or self._default_model()
-        if name == TFIDF:
-            return self._tfidf()
-        if name.startswith("hf:"):
-            return finetune.open_encoder(name, download=True)
-        if name.startswith(("package:", "file:")) or (self.base / name).exists():
-            return finetune.open_encoder(connectors.locate(name, base=self.base))
-        if name.startswith((".", "/", "~")):
-            raise MeasureError(f"measure.model: there is no folder {name!r} in {self.base}")
-        return finetune.open_encoder(f"hf:{name}", download=True)
-
-    def _default_model(self) -> str:
-        if (self.language or "").split("-")[0] != "en":
-            return TFIDF
-        try:
-            connectors.locate(ENGLISH_ENCODER, base=self.base)
-        except connectors.SourceError:
-            return TFIDF
-        return ENGLISH_ENCODER
 
     def _tfidf(self) -> Any:
         train = self.root.filter(pc.equal(self.root["split"], "train"))
@@ -235,6 +217,45 @@ class Context:
             np.savez(file, **made)  # type: ignore[arg-type]
         Path(temporary).replace(path)
         return made
+
+
+def find_encoder(name: str | None, language: str | None, *, base: Path) -> finetune.Encoder | None:
+    """Open the encoder a recipe names, or the one at hand for its language.
+
+    Args:
+        name: Folder, package address, `hf:owner/name` (the only one that may ask the network),
+            "tfidf", or None for the language's own.
+        language: Such as en or zh.
+        base: Folder that paths are relative to.
+
+    Returns:
+        The encoder; None where the features are TF-IDF.
+
+    Raises:
+        MeasureError: The model is not there.
+    """
+    if name == TFIDF or (name is None and (language or "").split("-")[0] != "en"):
+        return None
+    try:
+        return _opened(name or ENGLISH_ENCODER, base)
+    except connectors.SourceError as fault:
+        if name is None:
+            return None
+        raise MeasureError(f"measure.model: {fault}") from fault
+    except finetune.FitError as fault:
+        raise MeasureError(f"measure.model: {fault}") from fault
+
+
+def _opened(name: str, base: Path) -> finetune.Encoder:
+    if name.startswith("hf:"):
+        return finetune.open_encoder(name, download=True)
+    if name.startswith(("package:", "file:")) or (base / name).exists():
+        return finetune.open_encoder(connectors.locate(name, base=base))
+    hub = "" if name.startswith((".", "/", "~")) else f"; a model of the hub is named hf:{name}"
+    raise MeasureError(
+        f"measure.model: there is no folder {name!r} in {base}; a model of an installed package is "
+        f"named package:DISTRIBUTION/FOLDER{hub}"
+    )
 
 
 def _pair_arrays(pairs: Pairs) -> Arrays:

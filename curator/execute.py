@@ -77,10 +77,13 @@ def execute(
     Raises:
         StepError: The step leaves no training row, or cannot run on these rows.
     """
-    if step.kind == "augment":
-        outcome = _augment(step, name, rows, context, transforms=transforms, labels=labels)
-    else:
-        outcome = _check_and_decide(step, name, rows, context, transforms=transforms)
+    try:
+        if step.kind == "augment":
+            outcome = _augment(step, name, rows, context, transforms=transforms, labels=labels)
+        else:
+            outcome = _check_and_decide(step, name, rows, context, transforms=transforms)
+    except finetune.FitError as fault:
+        raise StepError(f"step {name!r}: {fault}") from fault
     left = pc.sum(pc.equal(outcome.rows["split"], "train")).as_py() or 0
     if not left:
         raise StepError(f"step {name!r} would leave no training row; loosen its options")
@@ -114,6 +117,11 @@ def _check_and_decide(
     transforms: tuple[Mapping[str, Any], ...],
 ) -> Outcome:
     kind = STEPS[step.kind]
+    if "probabilities" in kind.needs() and len(classes := context.classes(rows)) == 1:
+        raise StepError(
+            f"step {name!r} needs training rows of two classes; all are labelled {classes[0]!r}: "
+            "take the step out of the recipe, or bring rows of another class"
+        )
     findings = findings_of(step.kind, step.options, served(rows, transforms), context)
     decided = ruled(step, name, rows, findings)
     if kind.serving is not None:

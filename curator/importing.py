@@ -153,7 +153,12 @@ def _ranks(table: pa.Table) -> list[str]:
     drop = ("source", "source_row", "source_line", "key", "name")
     columns = sorted(n for n in table.column_names if n not in drop)
     values = [table[name].to_pylist() for name in columns]
-    return [schema.hash_fields(*row) for row in zip(*values, strict=True)]
+    hashes = (schema.hash_fields(*row) for row in zip(*values, strict=True))
+    # Test rows first: a training row of the same text, relabelled upstream, must not swap ids with
+    # a frozen row.
+    order = {"test": "0", "validation": "1"}
+    splits = table["split"].to_pylist()
+    return [order.get(split, "2") + found for split, found in zip(splits, hashes, strict=True)]
 
 
 def _refuse_twice(ids: Sequence[str], table: pa.Table) -> None:
@@ -167,8 +172,9 @@ def _refuse_twice(ids: Sequence[str], table: pa.Table) -> None:
         .select(["source", "source_line", "source_row", "text"])
         .to_pylist()
     ]
+    more = f" (and {len(twice) - 1:,} more keys)" if twice[1:] else ""
     raise RowError(
-        f"{len(twice)} keys stand more than once; the first at {' and '.join(where)}. "
+        f"a key stands more than once{more}: {' and '.join(where)}. "
         "Name key columns (`id:`) that tell the records apart, or leave `id:` out"
     )
 
@@ -243,6 +249,10 @@ def _check_labels(table: pa.Table, labels: Mapping[str, Label]) -> list[str]:
     absent = sorted(train - by_split["test"])
     empty = sorted(set(labels) - train)
     warnings = []
+    if len(train) == 1:
+        warnings.append(
+            f"all training rows are labelled {next(iter(train))!r}: there is nothing to tell apart"
+        )
     if absent:
         warnings.append(
             f"{len(absent)} of {len(train)} classes have no test row, so nothing can be said about "

@@ -7,15 +7,17 @@ doubted; a version lists its rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from curator.decide import REASONS
 from curator.errors import StoreError
+from curator.options import unknown_name
 from curator.versions.manifest import Version
-from curator.versions.store import Store
+from curator.versions.store import LogEntry, Store
 
 CHANGED = {
     "id": pl.String, "action": pl.String, "reason": pl.String, "step": pl.String,
@@ -27,6 +29,8 @@ CHANGED = {
 """Columns of a span's rows. action: drop, edit, relabel, weight, add, keep, reject, or doubt."""
 
 DOUBT = "doubt"
+ACTIONS = ("drop", "edit", "relabel", "weight", "add", "keep", "reject", DOUBT)
+ISSUE_TYPES = (*REASONS, "label_conflict")
 
 
 def rows_of(
@@ -54,16 +58,14 @@ def rows_of(
     Raises:
         StoreError: No such version, B does not descend from A, or a bad expression.
     """
-    if ".." in wanted:
-        first, _, last = wanted.partition("..")
-        frame = changed(store, store.version(first), store.version(last or "main"))
-    else:
-        frame = _held(store, store.version(wanted), issue)
-    for name, value in (("step", step), ("action", action)):
-        if value is not None and name in frame.columns:
-            frame = frame.filter(pl.col(name) == value)
-    if issue is not None:
-        frame = frame.filter(pl.col("issue_type").str.split(", ").list.contains(issue))
+    first, dots, last = wanted.partition("..")
+    b = store.version((last or "main") if dots else wanted)
+    line = line_between(store, store.version(first), b) if dots else store.ancestry(b)
+    frame = _changed(store, line) if dots else _held(store, b, issue)
+    known = {"step": [v.step.name for v in line], "action": ACTIONS, "issue_type": ISSUE_TYPES}
+    for name, value in (("step", step), ("action", action), ("issue_type", issue)):
+        if value is not None:
+            frame = _only(frame, name, value, known[name])
     if where:
         frame = _filtered(frame, where)
     return frame.to_arrow().cast(pa.schema(
@@ -72,12 +74,25 @@ def rows_of(
     ))  # fmt: skip
 
 
+def _only(frame: pl.DataFrame, column: str, value: str, known: Sequence[str]) -> pl.DataFrame:
+    """Keep the rows that say so in a column; a name that nothing has is not an empty answer."""
+    if column not in frame.columns:
+        raise StoreError(
+            f"the rows of one version have no {column}; ask a span for it: curator rows A..B"
+        )
+    kept = frame.filter(pl.col(column).str.split(", ").list.contains(value))
+    if not kept.height and value not in known:
+        raise StoreError(unknown_name("what is listed", column, value, known))
+    return kept
+
+
 def _filtered(frame: pl.DataFrame, where: str) -> pl.DataFrame:
     try:
         return frame.filter(pl.sql_expr(where))
     except pl.exceptions.PolarsError as fault:
+        what = str(fault).partition("\n")[0].partition("; valid columns")[0]
         raise StoreError(
-            f"--where {where!r}: {fault}; write an SQL expression over {frame.columns}, "
+            f"--where {where!r}: {what}; write an SQL expression over {frame.columns}, "
             "such as \"label = 'x' and score > 2\""
         ) from fault
 
@@ -109,11 +124,9 @@ def line_between(store: Store, a: Version, b: Version) -> list[Version]:
     return line[::-1]
 
 
-def changed(store: Store, a: Version, b: Version) -> pl.DataFrame:
-    """List every row that a step between two versions touched or doubted."""
-    records = [
-        record for version in line_between(store, a, b) for record in _touched(store, version)
-    ]
+def _changed(store: Store, line: Sequence[Version]) -> pl.DataFrame:
+    """List every row that the steps of these versions touched or doubted."""
+    records = [record for version in line for record in _touched(store, version)]
     frame = pl.from_dicts(records, schema=CHANGED)
     return frame.sort(
         ["step", "action", "score", "id"], descending=[False, False, True, False],
@@ -158,6 +171,16 @@ def _record(
         "reason": decision.get("reason") or last.get("evidence"),
         **{name: row.get(name) for name in ("label", "text", "split", "source", "source_row")},
     }
+
+
+def every_entry(store: Store) -> list[LogEntry]:
+    """List every version that a branch or tag ever led to, newest first; no branch forgets one."""
+    tips = [e.version for name in store.branches() for e in reversed(store.entries(name))]
+    found: dict[str, LogEntry] = {}
+    for tip in (*tips, *store.tags().values()):
+        if tip not in found:
+            found |= {e.version: e for e in store.log(tip) if e.version not in found}
+    return sorted(found.values(), key=lambda e: e.created or "", reverse=True)
 
 
 def class_counts(store: Store, version: Version) -> pa.Table:

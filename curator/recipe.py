@@ -75,7 +75,7 @@ class StepSpec:
 class MeasureSpec:
     """How changes are measured.
 
-    model: Encoder folder, package address or hub name, "tfidf", or None for the language's default.
+    model: Encoder folder, package address, hf:owner/name, "tfidf", or None for the language's own.
     tiers: Cheapest first; the last carries the verdict, the others are screens.
     margin: Smallest change of the metric worth acting on, a fraction; None: from the test set.
     """
@@ -200,7 +200,7 @@ class _Reader:
             labels=self.labels(top.get("labels")),
             split=self.split(top.get("split")),
             measure=self.measure(top.get("measure")),
-            report=self.string(top.get("report"), "report", "") or None,
+            report=self.report(top.get("report")),
             max_bad_share=self.share(top.get("max_bad_share"), "max_bad_share", 0.01),
             base=base,
             text=text,
@@ -324,6 +324,12 @@ class _Reader:
         for option, message in faults:
             self.fault(given[option].line if option in given else here.line, message)
         return StepSpec(kind, options, here.line)
+
+    def report(self, here: Here | None) -> str | None:
+        path = self.string(here, "report", "")
+        if here and path and not path.endswith(".html"):
+            self.fault(here.line, f"report: found {path!r}, expected a file name ending in .html")
+        return path or None
 
     def labels(self, here: Here | None) -> LabelsSpec | None:
         if here is None or here.value is None:

@@ -18,13 +18,13 @@ import connectors
 from curator import schema
 from curator.about import RunAbout, about_run, keep_about
 from curator.comparing import root_of
-from curator.context import Context
+from curator.context import Context, find_encoder
 from curator.errors import RecipeError
 from curator.execute import execute, model_of, step_version
 from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain, say_what_can_be_seen
 from curator.importing import IMPORT_VERSION, Imported, import_rows
-from curator.options import plain
+from curator.options import plain, unknown_name
 from curator.progress import SILENT, Progress
 from curator.recipe import Recipe, StepSpec
 from curator.versions.differences import redelivery
@@ -117,14 +117,18 @@ def run(
     """
     chosen = _chosen(recipe, only)
     branch = f"only-{only}" if only else BRANCH
+    model = recipe.measure.model if recipe.measure else None
+    # Before the import, which may take long: a model that is not there is told at once.
+    encoder = find_encoder(model, recipe.language, base=recipe.base)
     imported, first, changes, quarantine = do_import(recipe, store, branch, progress=progress)
     context = Context(
         cache=store.folder.root / "cache",
         root=store.rows(first.version),
-        model_name=recipe.measure.model if recipe.measure else None,
+        model_name=model,
         language=recipe.language,
         base=recipe.base,
         progress=progress,
+        encoder=encoder,
     )
     if recipe.measure is not None:
         say_what_can_be_seen(store, first.version, recipe.measure, len(chosen), progress)
@@ -152,9 +156,7 @@ def _chosen(recipe: Recipe, only: str | None) -> list[tuple[str, StepSpec]]:
         return named
     found = [pair for pair in named if pair[0] == only]
     if not found:
-        raise RecipeError(
-            f"the recipe has no step {only!r} to run alone; it has {[n for n, _ in named]}"
-        )
+        raise RecipeError(unknown_name("--only: the recipe", "step", only, [n for n, _ in named]))
     return found
 
 
@@ -191,10 +193,20 @@ def do_import(
         decisions=schema.decisions([]), findings=schema.findings([]),
         note={"recipe": recipe.name},
     )  # fmt: skip
-    changes: dict[str, int] = {}
+    changes, note = dict[str, int](), ""
     if previous is not None and before and imported.redelivered and before.id != version.id:
-        changes = redelivery(previous, imported.rows, keyed=imported.keyed).counts
-    _say_import(recipe, imported, version, changes, progress)
+        delivered = redelivery(previous, imported.rows, keyed=imported.keyed)
+        changes, note = delivered.counts, delivered.note
+    _say_import(recipe, imported, version, progress)
+    if kept:
+        bad = len(imported.bad)
+        noun = "record" if bad == 1 else "records"
+        progress.say(f"import  {bad:,} {noun} set aside -> {kept[0]}")
+    if changes:
+        named = ", ".join(f"{n:,} {kind}" for kind, n in changes.items())
+        progress.say(f"import  against the last delivery: {named}")
+        if note:
+            progress.say(f"import  {note}")
     cached = before is not None and before.id == version.id
     first = StepRun("import", "import", version, cached=cached)
     return imported, first, changes, kept[0] if kept else None
@@ -273,7 +285,6 @@ def _say_import(
     recipe: Recipe,
     imported: Imported,
     version: Version,
-    changes: dict[str, int],
     progress: Progress,
 ) -> None:
     splits = imported.rows["split"].value_counts().to_pylist()
@@ -282,12 +293,12 @@ def _say_import(
     progress.say(
         f"import  {version.rows:,} rows ({counts}), {classes} classes -> {version.id[:12]}"
     )
-    if imported.bad:
-        progress.say(f"import  {len(imported.bad)} records could not be read: in quarantine")
-    if changes:
-        named = ", ".join(f"{n:,} {kind}" for kind, n in changes.items())
-        progress.say(f"import  against the last delivery: {named}")
-    if imported.split_made:
+    if imported.split_made and imported.redelivered:
+        progress.say(
+            "import  no source brings test rows: those set apart at the first delivery stay "
+            "frozen, new rows train"
+        )
+    elif imported.split_made:
         progress.say(
             f"import  no source brings test rows: {recipe.split.test:.0%} were set apart by class "
             "and near-duplicate group, and are frozen from now on"

@@ -132,7 +132,8 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
     if m.estimate is None:
         word: Verdict = "identical" if m.identical else "not_measurable"
         effect = 0.0 if m.identical else None
-        mde = _planned(m, alpha)
+        # What cannot be measured can show no effect, however large.
+        mde = _planned(m, alpha) if m.identical else None
         open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "")
         return replace(open_impact, sentence=_sentence(open_impact))
     low, high = interval(m.estimate, alpha)

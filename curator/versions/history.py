@@ -42,6 +42,7 @@ _KINDS: dict[str, EventKind] = {
     "keep": "kept",
     "reject": "rejected",
 }
+_UNDONE = ("drop", "keep")  # a suggestion was not followed; elsewhere the change itself says it
 CHANGES: tuple[EventKind, ...] = ("added", "dropped", "edited", "relabelled", "weighted")
 """Kinds of event in which a step changed the row."""
 
@@ -54,7 +55,8 @@ class Event:
 
     version: the version it happened in; time: when a branch first pointed there, ISO 8601 UTC.
     step: the step that did it, `import` for a delivery; reason, by: as decided.
-    score, issue_type, suggestion: of the finding behind it; higher scores are more suspicious.
+    score, issue_type, evidence, suggestion: of the finding behind it; higher scores are more
+        suspicious.
     partner_id, partner_text: the row it was compared with, as it read then.
     before, after: the columns that changed.
     source, source_row: where a delivery held it; the first record is 0.
@@ -68,6 +70,7 @@ class Event:
     by: str | None = None
     score: float | None = None
     issue_type: str | None = None
+    evidence: str | None = None
     suggestion: str | None = None
     partner_id: str | None = None
     partner_text: str | None = None
@@ -294,7 +297,12 @@ class _Teller:
 
     def _stepped(self, row: str, version: Version) -> Iterator[Event]:
         decided = self._decided(version, row)
+        found = self.findings(version.id)
+        flagged = found.filter(pc.and_(pc.equal(found["row_id"], row), found["flagged"]))
+        doubts = flagged.to_pylist()
         for made in decided:
+            of_it = (d for d in doubts if d["issue_type"] == made["issue_type"])
+            behind: dict[str, Any] = next(of_it, {})
             yield self._event(
                 _KINDS.get(made["action"], "kept"),
                 version,
@@ -303,14 +311,14 @@ class _Teller:
                 by=made["by"],
                 score=made["score"],
                 issue_type=made["issue_type"],
+                evidence=behind.get("evidence"),
+                suggestion=behind.get("suggestion") if made["action"] in _UNDONE else None,
                 partner_id=made["partner_id"],
                 partner_text=self._text(version, made["partner_id"]),
                 **self._sides(row, version, made),
             )
         settled = {made["issue_type"] for made in decided}
-        found = self.findings(version.id)
-        flagged = found.filter(pc.and_(pc.equal(found["row_id"], row), found["flagged"]))
-        for doubt in flagged.to_pylist():
+        for doubt in doubts:
             if doubt["issue_type"] not in settled:
                 yield self._event(
                     "flagged",

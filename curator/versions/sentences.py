@@ -98,6 +98,7 @@ def _because(event: Event, partner: str | None) -> str:
     score = f"score {event.score:.2f}" if event.score is not None else ""
     hint = f"suggestion {_quote(event.suggestion)}" if event.suggestion else ""
     facts = ", ".join(fact for fact in (score, hint) if fact)
+    facts = "; ".join(fact for fact in (event.evidence, facts) if fact)
     reason = f": {event.reason}" if event.reason else ""
     text = f"{reason} ({facts})" if facts else reason
     if partner:
