@@ -1,5 +1,6 @@
 """A table and a spec to features, models and scores. Knows no versions, so it favours none."""
 
+from .ahead import FitJob, fit_ahead
 from .crossfit import CrossFit, crossfit, predict_children
 from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
@@ -13,6 +14,7 @@ __all__ = [
     "Encoder",
     "Features",
     "FitError",
+    "FitJob",
     "FitResult",
     "FitSpec",
     "Progress",
@@ -23,6 +25,7 @@ __all__ = [
     "crossfit",
     "default_spec",
     "embed",
+    "fit_ahead",
     "fit_key",
     "fit_projection",
     "fit_revision",

@@ -33,7 +33,7 @@ class Measurement:
     margin: The smallest change worth acting on, a fraction.
     slices: Effects on named parts of the test rows, "all test rows" first.
     cost_cpu_s: CPU seconds of the fits behind it, cached ones at what they once cost.
-    fits: Number of fits behind it; `fits_new` of them were run now.
+    fits: Number of fits behind it, cached ones included.
     """
 
     before: str
@@ -52,7 +52,6 @@ class Measurement:
     slices: tuple[Mapping[str, Any], ...]
     cost_cpu_s: float
     fits: int
-    fits_new: int
     model: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,7 +112,6 @@ class Impact:
             "alpha": self.alpha,
             "claims": self.claims,
             "fits": m.fits,
-            "fits_new": m.fits_new,
             "model": m.model,
             "sentence": self.sentence,
             "what_would_decide": self.next,

@@ -7,7 +7,7 @@ data can tell them apart; inputs that are the same for a model are not run at al
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,9 @@ from curator.errors import MeasureError
 from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
 from curator.impact.planning import default_margin
-from curator.impact.statistics import BoolArray, FloatArray, crossed, slice_effects
+from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed, slice_effects
 from curator.near import choose_shingles, near_pairs
+from curator.progress import Tick
 from curator.recipe import MeasureSpec
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -114,10 +115,29 @@ def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec
     return finetune.default_spec(tier, method=method, rows=train)
 
 
-def measure_tier(
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A measurement that is worth its fits: everything but the fits themselves.
+
+    blank: The measurement without its estimate.
+    groups: Group of each test row, shape (m,).
+    fresh: Which test rows have no near-duplicate in either training set, shape (m,).
+    """
+
+    before: Side
+    after: Side
+    test: TestSet
+    fit: finetune.FitSpec
+    classes: tuple[str, ...]
+    groups: IntArray
+    fresh: BoolArray
+    blank: Measurement
+
+
+def prepare(
     before: Side, after: Side, *, tier: str, spec: MeasureSpec, context: Context
-) -> Measurement:
-    """Measure what the change from one version to another did, on one tier.
+) -> Measurement | Ready:
+    """Settle a measurement without training where that can be done, else make it ready.
 
     Args:
         before: The version without the change.
@@ -127,11 +147,10 @@ def measure_tier(
         context: Features and caches of their chain.
 
     Returns:
-        The measurement; identical inputs are not run, and what cannot be measured says why.
+        A finished measurement (identical, or not measurable and why), or what `finish` takes.
 
     Raises:
         MeasureError: The versions share no test row.
-        finetune.FitError: A fit failed.
     """
     test = shared_test_rows(before, after)
     margin = spec.margin if spec.margin is not None else default_margin(len(test.ids))
@@ -139,7 +158,7 @@ def measure_tier(
         before=before.version, after=after.version, tier=tier, spec="", metric=spec.metric,
         identical=False, reason=None, estimate=None, seeds=SEEDS, test_rows=len(test.ids),
         margin=margin, before_score=None, after_score=None, slices=(), cost_cpu_s=0.0, fits=0,
-        fits_new=0, model=context.model_note(),
+        model=context.model_note(),
     )  # fmt: skip
     if tier == "top-layers" and not context.is_encoder:
         language = context.language or "this language"
@@ -148,55 +167,99 @@ def measure_tier(
     blank = replace(blank, spec=fit.key())
     if before.seen_by_model() == after.seen_by_model() and test.before == test.after:
         return replace(blank, identical=True)
-    classes = tuple(sorted({*before.training().labels, *after.training().labels, *test.labels}))
     if len(set(test.labels)) < 2:  # noqa: PLR2004 - one class cannot be told from another
         return replace(blank, reason="the test rows all have one label")
     groups = item_groups(test.labels, context.embed(test.before), seed=GROUP_SEED)
     fresh = ~(known_to(before, test.before) | known_to(after, test.after))
-    left = effective_number(groups.groups[fresh])
-    too_few = int(fresh.sum()) < MIN_ROWS or left < MIN_EFFECTIVE
-    if groups.unusable or too_few:
-        few = (
-            f"only {int(fresh.sum())} test rows, in groups worth {left:.1f} equal ones, have no "
-            f"near-duplicate in training; a verdict needs {MIN_ROWS} in {MIN_EFFECTIVE:.0f}"
-        )
-        return replace(blank, reason=groups.unusable or few)
-    one = _fits(before, test.before, classes, fit, context)
-    other = _fits(after, test.after, classes, fit, context)
-    hits = [_hits(fits, classes, test.labels) for fits in (one, other)]
+    reason = groups.unusable or _too_few(groups.groups[fresh])
+    if reason:
+        return replace(blank, reason=reason)
+    labels = {*before.training().labels, *after.training().labels, *test.labels}
+    return Ready(before, after, test, fit, tuple(sorted(labels)), groups.groups, fresh, blank)
+
+
+def _too_few(fresh: IntArray) -> str | None:
+    """Say why the test rows that are new to both models cannot carry a verdict."""
+    left = effective_number(fresh)
+    if len(fresh) >= MIN_ROWS and left >= MIN_EFFECTIVE:
+        return None
+    return (
+        f"only {len(fresh)} test rows, in groups worth {left:.1f} equal ones, have no "
+        f"near-duplicate in training; a verdict needs {MIN_ROWS} in {MIN_EFFECTIVE:.0f}"
+    )
+
+
+def finish(ready: Ready, context: Context) -> Measurement:
+    """Train both sides on the same seeds, where that is not done, and estimate the effect.
+
+    Raises:
+        finetune.FitError: A fit failed.
+    """
+    test, fresh = ready.test, ready.fresh
+    one = _fits(ready.before, test.before, ready, context)
+    other = _fits(ready.after, test.after, ready, context)
+    hits = [_hits(fits, ready.classes, test.labels) for fits in (one, other)]
     differences = hits[1] - hits[0]
-    everything = [*one, *other]
     return replace(
-        blank,
-        estimate=crossed(differences[:, fresh], groups.groups[fresh]),
+        ready.blank,
+        estimate=crossed(differences[:, fresh], ready.groups[fresh]),
         test_rows=int(fresh.sum()),
         before_score=float(hits[0][:, fresh].mean()),
         after_score=float(hits[1][:, fresh].mean()),
         slices=tuple(_slices(differences, test.labels, fresh)),
-        cost_cpu_s=float(sum(f.cpu_s for f in everything)),
-        fits=len(everything),
-        fits_new=sum(not f.cached for f in everything),
+        cost_cpu_s=float(sum(f.cpu_s for f in (*one, *other))),
+        fits=len(one) + len(other),
     )
 
 
+def fit_ahead(waiting: Sequence[Ready], context: Context) -> None:
+    """Train what several measurements will ask for, side by side.
+
+    Only the dear tier is worth it; what is not trained here is trained when it is asked for.
+    """
+    dear = [ready for ready in waiting if ready.fit.tier == "top-layers"]
+    jobs: dict[str, finetune.FitJob] = {}
+    for ready in dear:
+        sides = ((ready.before, ready.test.before), (ready.after, ready.test.after))
+        for side, texts in sides:
+            seen = map(repr, sorted(side.seen_by_model().items()))
+            jobs[schema.hash_fields(*seen, texts)] = finetune.FitJob(side.training(), texts)
+    if dear:
+        context.counters.fits += finetune.fit_ahead(
+            list(jobs.values()),
+            spec=dear[0].fit,
+            seeds=SEEDS,
+            encoder=context.model,
+            cache=context.cache,
+            progress=_teller(context, dear[0].fit.tier),
+        )
+
+
+def _teller(context: Context, tier: str) -> Callable[[finetune.Progress], None]:
+    """Say how far a long job is, a line of its own for each stage."""
+    tickers: dict[str, Tick] = {}
+
+    def tell(at: finetune.Progress) -> None:
+        label = f"{tier} fits" if at.stage == "fit" else at.stage
+        tickers.setdefault(label, context.progress.ticker(label))(at.done, at.total)
+
+    return tell
+
+
 def _fits(
-    side: Side,
-    texts: Sequence[str],
-    classes: tuple[str, ...],
-    spec: finetune.FitSpec,
-    context: Context,
+    side: Side, texts: Sequence[str], ready: Ready, context: Context
 ) -> list[finetune.FitResult]:
-    tick = context.progress.ticker(f"{spec.tier} fits")
+    spec = ready.fit
     results = finetune.fit_scores(
         side.training(),
         list(texts),
-        classes=classes,
+        classes=ready.classes,
         spec=spec,
         seeds=SEEDS,
         model=context.model,
         projection=context.projection if spec.tier == "probe" else None,
         cache=context.cache,
-        progress=lambda at: tick(at.done, at.total),
+        progress=_teller(context, spec.tier),
     )
     context.counters.fits += sum(not r.cached for r in results)
     context.counters.fits_cached += sum(r.cached for r in results)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from curator import schema
 from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, Measurement, claim, claim_together, points
-from curator.impact.design import SEEDS, Side, measure_tier
+from curator.impact.design import SEEDS, Ready, Side, finish, fit_ahead, prepare
 from curator.impact.planning import default_margin, planned_effect
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
@@ -35,6 +36,15 @@ def side_of(store: Store, version: Version) -> Side:
     return Side(version.id, store.rows(version), version.transforms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A measurement that is wanted, and where it is kept."""
+
+    key: str
+    lock: str
+    found: Measurement | Ready
+
+
 def measure_pair(
     store: Store, a: Version, b: Version, *, tier: str, spec: MeasureSpec, context: Context
 ) -> Measurement:
@@ -45,6 +55,26 @@ def measure_pair(
         LockError: The frozen test rows were tampered with.
         finetune.FitError: A fit failed.
     """
+    return _measure(store, [(a, b)], tier=tier, spec=spec, context=context)[0]
+
+
+def _measure(
+    store: Store,
+    pairs: Sequence[tuple[Version, Version]],
+    *,
+    tier: str,
+    spec: MeasureSpec,
+    context: Context,
+) -> list[Measurement]:
+    """Measure several changes on one tier; their fits are made side by side."""
+    asked = [_ask(store, a, b, tier=tier, spec=spec, context=context) for a, b in pairs]
+    fit_ahead([one.found for one in asked if isinstance(one.found, Ready)], context)
+    return [_settle(store, one, context) for one in asked]
+
+
+def _ask(
+    store: Store, a: Version, b: Version, *, tier: str, spec: MeasureSpec, context: Context
+) -> _Asked:
     if a.lock is None or b.lock is None:
         raise MeasureError("there is no test row, so nothing can be measured; bring a test split")
     before, after = side_of(store, a), side_of(store, b)
@@ -56,12 +86,18 @@ def measure_pair(
     if known is not None:
         found = Measurement.from_dict(known)
         context.counters.fits_cached += found.fits
-        return found
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    found = measure_tier(before, after, tier=tier, spec=spec, context=context)
-    if found.estimate is not None:
-        store.record("lock_uses", a.lock, {"first_used": now})
-    store.record("impacts", key, found.as_dict())
+        return _Asked(key, a.lock, found)
+    return _Asked(key, a.lock, prepare(before, after, tier=tier, spec=spec, context=context))
+
+
+def _settle(store: Store, asked: _Asked, context: Context) -> Measurement:
+    found = asked.found
+    if isinstance(found, Ready):
+        # Noted before the look, so that a look that is killed counts too.
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        store.record("lock_uses", asked.lock, {"first_used": now})
+        found = finish(found, context)
+    store.record("impacts", asked.key, found.as_dict())
     return found
 
 
@@ -93,17 +129,15 @@ def measure_chain(
         whole chain at the plain level.
     """
     for tier in spec.tiers:
-        names, found = [], []
-        for (_, before), (name, after) in itertools.pairwise(chain):
-            progress.say(f"measure {name} ({tier})")
-            found.append(measure_pair(store, before, after, tier=tier, spec=spec, context=context))
-            names.append(name)
-        claims = list(zip(names, claim_together(found), strict=True))
-        if len(chain) > 2:  # noqa: PLR2004 - with one step the chain is the step
-            whole = measure_pair(
-                store, chain[0][1], chain[-1][1], tier=tier, spec=spec, context=context
-            )
-            claims.append((WHOLE_CHAIN, claim(whole)))
+        steps = list(itertools.pairwise(chain))
+        pairs = [(before, after) for (_, before), (_, after) in steps]
+        if len(steps) > 1:  # with one step the chain is the step
+            pairs.append((chain[0][1], chain[-1][1]))
+        progress.say(f"measure {len(steps)} steps and the whole of them ({tier})")
+        found = _measure(store, pairs, tier=tier, spec=spec, context=context)
+        named = [name for _, (name, _) in steps]
+        claims = list(zip(named, claim_together(found[: len(steps)]), strict=True))
+        claims += [(WHOLE_CHAIN, claim(whole)) for whole in found[len(steps) :]]
         for name, impact in claims:
             progress.say(f"impact  {tier}, {name}: {impact.sentence}")
             if impact.next:
