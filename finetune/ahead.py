@@ -112,6 +112,8 @@ def _started(
             for process in processes:
                 process.kill()
                 process.wait()
+                if process.stdout:
+                    process.stdout.close()
 
 
 def _written(
