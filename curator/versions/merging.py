@@ -100,14 +100,18 @@ def common_ancestors(store: Store, a: Version | str, b: Version | str) -> tuple[
 
 
 def plan_merge(
-    store: Store, source: Version | str, *, into: str = "main", rule: Rule | None = None
+    store: Store,
+    source: Version | str,
+    *,
+    into: Version | str = "main",
+    rule: Rule | None = None,
 ) -> Merge:
     """Work out a merge without committing it.
 
     Args:
         store: Holds both.
         source: Branch, tag or version to merge.
-        into: Branch that takes it in.
+        into: Branch or version that takes it in.
         rule: How conflicts are settled: ours, theirs, or newest-human (a person's decision wins
             over the machine's, the newer person's over the older's); None leaves them open.
 
@@ -117,10 +121,10 @@ def plan_merge(
     """
     if rule is not None and rule not in RULES:
         raise StoreError(f"merge rule {rule!r} is not one of {list(RULES)}")
-    ours, theirs = store.head(into), store.version(source)
-    name = source if isinstance(source, str) else source.short
+    ours, theirs = store.version(into), store.version(source)
+    name, here = _name(source), _name(into)
     bases = common_ancestors(store, ours, theirs)
-    _check(store, ours, theirs, bases, into=into, source=name)
+    _check(store, ours, theirs, bases, into=here, source=name)
     sides = _Sides(store, ours, theirs)
     before = store.rows(ours)
     if theirs.id in {base.id for base in bases}:
@@ -156,8 +160,9 @@ def merge(
         LockError: The two have different frozen test rows.
         StoreError: One is not there, they have no common ancestor, or another writer was first.
     """
+    store.head(into)  # a tag or version takes nothing in
     made = plan_merge(store, source, into=into, rule=rule)
-    name = source if isinstance(source, str) else source.short
+    name = _name(source)
     if made.conflicts.num_rows:
         raise ConflictError(_refusal(made, name, into, rule), made.conflicts)
     if not made.is_needed:
@@ -173,6 +178,10 @@ def merge(
         transforms=made.transforms,
         note={"merged": name, "settled": made.settled},
     )
+
+
+def _name(ref: Version | str) -> str:
+    return ref if isinstance(ref, str) else ref.short
 
 
 def _refusal(made: Merge, source: str, into: str, rule: Rule | None) -> str:
