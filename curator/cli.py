@@ -19,6 +19,8 @@ from curator.session import Json, Ref, Session, print_json, progress, store_here
 # Typer brings click along under its own name or not, release by release; this is its base error.
 ClickException: Any = typer.BadParameter.__mro__[2]
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -321,12 +323,13 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; finished steps are kept, run again to go on", err=True)
-        raise SystemExit(130) from None
+        code = INTERRUPTED
     except ClickException as fault:
         fault.show()
         raise SystemExit(fault.exit_code) from None
     except KNOWN as fault:
         typer.echo(f"error: {explain(fault)}", err=True)
         raise SystemExit(1) from None
+    if code == INTERRUPTED:  # by us, or by typer, which makes Ctrl-C a plain exit code
+        typer.echo("interrupted; finished steps are kept, run again to go on", err=True)
     raise SystemExit(code if isinstance(code, int) else 0)
