@@ -102,6 +102,12 @@ class Context:
         why = "no encoder for it is at hand" if not self.is_encoder else "the packaged encoder"
         return f"{self.model.name} (language {self.language or 'not stated'}: {why})"
 
+    def no_encoder(self) -> str:
+        """Say why no top layers can be trained; only where there is no encoder."""
+        if self.model_name == TFIDF:
+            return "top-layers trains the layers of an encoder, and the recipe names model: tfidf"
+        return f"no encoder for {self.language or 'this language'}"
+
     def _tfidf(self) -> Any:
         train = self.root.filter(pc.equal(self.root["split"], "train"))
         texts = sorted(train["text"].to_pylist())
@@ -212,10 +218,14 @@ class Context:
                 return dict(kept)
         made = make()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **made)  # type: ignore[arg-type]
-        Path(temporary).replace(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **made)  # type: ignore[arg-type]
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return made
 
 

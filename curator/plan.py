@@ -128,5 +128,5 @@ def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
             f"({len(recipe.steps)} steps judged together, {len(SEEDS)} seeds)"
         )
         if tier == "top-layers" and not context.is_encoder:
-            notes.append(f"top-layers: not measurable, no encoder for {recipe.language}")
+            notes.append(f"top-layers: not measurable, {context.no_encoder()}")
     return notes

@@ -161,8 +161,7 @@ def prepare(
         model=context.model_note(),
     )  # fmt: skip
     if tier == "top-layers" and not context.is_encoder:
-        language = context.language or "this language"
-        return replace(blank, reason=f"no encoder for {language}; the features are {blank.model}")
+        return replace(blank, reason=f"{context.no_encoder()}; the features are {blank.model}")
     fit = fit_spec(tier, spec, context)
     blank = replace(blank, spec=fit.key())
     if before.seen_by_model() == after.seen_by_model() and test.before == test.after:

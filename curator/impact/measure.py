@@ -15,6 +15,7 @@ from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, Measurement, claim, claim_together, points
 from curator.impact.design import SEEDS, Ready, Side, finish, fit_ahead, prepare
+from curator.impact.groups import MIN_ROWS
 from curator.impact.planning import default_margin, planned_effect
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
@@ -23,7 +24,7 @@ from curator.versions.manifest import Version
 from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 
 
 def side_of(store: Store, version: Version) -> Side:
@@ -155,8 +156,12 @@ def say_what_can_be_seen(
     when = f"first used {used}" if used else "not used yet"
     progress.say(f"test    {rows:,} frozen rows, lock {str(version.lock)[:12]}, {when}")
     for tier in spec.tiers:
+        if rows < MIN_ROWS:
+            progress.say(f"test    {tier}: no verdict can rest on {rows} rows; add test rows")
+            continue
         seen = planned_effect(tier, rows=rows, seeds=len(SEEDS), alpha=ALPHA / max(1, steps))
         progress.say(
             f"test    {tier}: the smallest effect these rows can show is {points(seen)} points "
-            f"({steps} steps judged together); margin {points(margin)} points"
+            f"({steps} steps judged together), if they differ enough from each other; "
+            f"margin {points(margin)} points"
         )
