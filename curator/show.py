@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,26 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from curator.errors import CuratorError
+
 if TYPE_CHECKING:
     from curator.checking import Checked
     from curator.init import Draft
     from curator.recipe_text import Question
     from curator.running import RunResult
+    from curator.versions.listing import LogEntry
     from curator.versions.manifest import Version
-    from curator.versions.store import LogEntry, Store
+    from curator.versions.store import Store
 
 SHORT = 12
+WIDE = 120
 LONGEST_CELL = 100
 
 
 def console() -> Console:
     """Give the console for stdout."""
-    return Console(highlight=False, soft_wrap=False)
+    # A file or a pipe has no width; 80 columns would break the tables.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def _table(columns: Sequence[str], records: Iterable[Sequence[Any]], title: str = "") -> Table:
@@ -82,7 +88,7 @@ def plan(planned: Mapping[str, Any]) -> None:
         screen.print(sentence, markup=False)
 
 
-def run(result: RunResult, report: Path | None, store: Path) -> None:
+def run(result: RunResult, report: Path | None, store: str) -> None:
     """Show a finished run."""
     screen = console()
     screen.print(
@@ -102,7 +108,7 @@ def run(result: RunResult, report: Path | None, store: Path) -> None:
     if result.quarantine:
         bad = len(result.imported.bad)
         screen.print(f"{bad} records could not be read -> {result.quarantine}", markup=False)
-    flag = "" if store == Path(".curator") else f"--store {store} "
+    flag = "" if store == ".curator" else f"--store {store} "
     first, last = result.steps[0].version.id[:SHORT], result.head.id[:SHORT]
     screen.print(f"what changed, row by row: curator {flag}rows {first}..{last}", markup=False)
     if report:
@@ -206,6 +212,80 @@ def diff_counts(table: pa.Table) -> dict[str, dict[str, int]]:
         of_op = counts.setdefault(op, {})
         of_op[reason] = of_op.get(reason, 0) + 1
     return counts
+
+
+def counts(found: Mapping[str, Mapping[str, int]]) -> None:
+    """Show rows counted by operation and reason."""
+    records = [(op, reason, n) for op, reasons in found.items() for reason, n in reasons.items()]
+    console().print(_table(("operation", "reason", "rows"), records))
+
+
+def cells(table: pa.Table) -> None:
+    """Show a table of cells, all of it, ids shortened."""
+    columns = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    records = [
+        [str(row[name])[:SHORT] if name == "row_id" else row[name] for name in columns]
+        for row in table.to_pylist()
+    ]
+    console().print(_table(columns, records))
+
+
+def write(table: pa.Table, out: Path) -> None:
+    """Write a table to csv, xlsx, jsonl or parquet, by the ending of its name."""
+    import connectors
+
+    known = ("csv", "xlsx", "jsonl", "parquet")
+    suffix: Any = out.suffix.lstrip(".").lower()
+    if suffix not in known:
+        raise CuratorError(f"{out}: the name must end in one of {list(known)}")
+    connectors.write(table, out, to=suffix)
+    Console(stderr=True, highlight=False).print(f"{table.num_rows:,} rows -> {out}", markup=False)
+
+
+def recipe_diff(found: Mapping[str, Any]) -> None:
+    """Show what differs between two recipes, and the rows by cause."""
+    screen = console()
+    records = [(d["what"], d["step"], d["name"], d["a"], d["b"]) for d in found["differences"]]
+    screen.print(_table(("what", "step", "name", "a", "b"), records))
+    if not records:
+        screen.print("nothing that was stated differs")
+    causes = [
+        (
+            c["step"],
+            c["side"],
+            c["op"],
+            c["reason"],
+            c["rows"],
+            "" if c["explained"] else "NO CAUSE",
+        )
+        for c in found["causes"]
+    ]
+    screen.print(_table(("step", "side", "operation", "reason", "rows", ""), causes))
+    if found["flagged"]:
+        screen.print(
+            f"{found['flagged']:,} rows differ although nothing differs in the recipe at their "
+            "step or before it; see the environment above, and `curator rebuild VERSION --recheck`",
+            markup=False,
+        )
+
+
+def rebuilt(found: Mapping[str, Any]) -> None:
+    """Show how each version of a history came out."""
+    screen = console()
+    records = [
+        (s["step"], s["version"][:SHORT], s["how"], s["rows"], s["taken"] or "", s["moved"] or "",
+         s["by"] or "", "as stored" if s["matches"] else "PARTED")
+        for s in found["steps"]
+    ]  # fmt: skip
+    columns = ("step", "version", "by", "rows", "taken", "scores moved", "at most", "")
+    screen.print(_table(columns, records))
+    for step in found["steps"]:
+        for note in step["notes"]:
+            screen.print(f"note: {step['step']}: {note}", markup=False)
+    if found["parted"]:
+        names = ("step", "row_id", "what", "stored", "now")
+        apart = [[row[name] for name in names] for row in found["parted"]]
+        screen.print(_table(names, apart))
 
 
 def diff(counts: Mapping[str, Mapping[str, int]], a: str, b: str) -> None:
