@@ -57,7 +57,7 @@ def about_run(
     recipe: Recipe,
     imported: Imported,
     steps: Sequence[tuple[str, str, Version, tuple[str, ...]]],
-    quarantine: Path | None,
+    quarantine: str | None,
 ) -> RunAbout:
     """Say what a run was about."""
     return RunAbout(
@@ -70,7 +70,7 @@ def about_run(
         labels=tuple(sorted(imported.labels)),
         label_texts={key: list(label.texts) for key, label in sorted(imported.labels.items())},
         split_made=imported.split_made,
-        quarantine=str(quarantine) if quarantine else None,
+        quarantine=quarantine,
         measure=recipe.measure,
         base=recipe.base,
         steps=tuple((name, kind, version.id, notes) for name, kind, version, notes in steps),

@@ -99,7 +99,7 @@ def check(
     wanted: str,
     *,
     store: Store | None,
-    store_path: Path,
+    cache: Path,
     recipe: Path | Recipe | None = None,
     every: bool = False,
     text: str | None = None,
@@ -111,7 +111,7 @@ def check(
     Args:
         wanted: A file or address; or a version, branch or tag of the store.
         store: The store, where there is one.
-        store_path: Its folder; caches go there.
+        cache: Folder for what can be computed again.
         recipe: Gives columns and step options; without, defaults and guesses, which are said.
         every: One row per scored row and issue; else per flagged row and issue.
         text: Text column of a file.
@@ -126,7 +126,7 @@ def check(
     if store is not None and _is_version(store, wanted):
         rows, context = _of_version(store, wanted, loaded, progress)
     else:
-        rows, context = _of_source(wanted, loaded, text, label, store_path, notes, progress)
+        rows, context = _of_source(wanted, loaded, text, label, cache, notes, progress)
     tables = [_findings(kind, loaded, rows, context, notes) for kind in STEPS]
     found = pa.concat_tables([t for t in tables if t is not None])
     doubts = found.filter(
@@ -151,7 +151,7 @@ def _of_version(
     about = find_about(store, version.id)
     measure = recipe.measure if recipe else (about.measure if about else None)
     context = Context(
-        cache=store.folder.root / "cache",
+        cache=store.cache,
         root=store.rows(root_of(store, version)),
         model_name=measure.model if measure else None,
         language=recipe.language if recipe else (about.language if about else None),
@@ -166,7 +166,7 @@ def _of_source(
     recipe: Recipe | None,
     text: str | None,
     label: str | None,
-    store_path: Path,
+    cache: Path,
     notes: list[str],
     progress: Progress,
 ) -> tuple[pa.Table, Context]:
@@ -186,7 +186,7 @@ def _of_source(
         )
     notes += imported.warnings
     context = Context(
-        cache=store_path / "cache",
+        cache=cache,
         root=imported.rows,
         model_name=asked.measure.model if asked.measure else None,
         language=asked.language,

@@ -13,8 +13,19 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
+from curator.commands import store as store_verbs
 from curator.errors import CuratorError
-from curator.session import Json, Ref, Session, print_json, progress, store_here, store_or_none
+from curator.session import (
+    Json,
+    Ref,
+    Session,
+    cache_here,
+    new_store,
+    print_json,
+    progress,
+    store_here,
+    store_or_none,
+)
 
 # Typer brings click along under its own name or not, release by release; this is its base error.
 ClickException: Any = typer.BadParameter.__mro__[2]
@@ -28,16 +39,22 @@ app = typer.Typer(
     help="Curate text corpora in versions and measure what each data change did to the model.",
 )
 
-StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the version store.")]
+StoreOption = Annotated[
+    str, typer.Option("--store", help="Version store: a folder, or s3://, gs://, az://bucket/path.")
+]
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file (YAML).")]
 
 
 @app.callback()
 def _options(
-    store: StoreOption = Path(".curator"),
+    store: StoreOption = ".curator",
+    cache: Annotated[
+        Path | None, typer.Option(help="Local folder for caches; else beside the store.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
     Session.store = store
+    Session.cache = cache
     Session.quiet = quiet
 
 
@@ -76,15 +93,14 @@ def run(
         from curator.plan import plan as make_plan
 
         store = store_or_none()
-        planned = make_plan(loaded, store, cache=Session.store / "cache")
+        planned = make_plan(loaded, store, cache=cache_here())
         print_json(planned) if as_json else show.plan(planned)
         return
     from curator.reporting import report_of_run
     from curator.running import run as run_recipe
-    from curator.versions import open_store
 
     told = progress()
-    store = open_store(Session.store, create=True)
+    store = new_store()
     result = run_recipe(loaded, store, only=only, measure=measure, progress=told)
     path = report_of_run(result, store) if loaded.report and not only else None
     if as_json:
@@ -240,7 +256,7 @@ def check(
     stops = known_issues(fail_on or [])
     store = store_or_none()
     found = run_checks(
-        wanted, store=store, store_path=Session.store, recipe=recipe, every=every,
+        wanted, store=store, cache=cache_here(), recipe=recipe, every=every,
         text=text, label=label, progress=progress(),
     )  # fmt: skip
     if findings is not None:
@@ -314,6 +330,9 @@ def doctor(as_json: Json = False) -> None:
 
     found = examine()
     print_json(found) if as_json else show.doctor(found)
+
+
+store_verbs.register(app)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def compare(
         raise MeasureError(unknown_name("measure", "tier", tier, TIERS))
     dearest = tier or spec.tiers[-1]
     context = Context(
-        cache=store.folder.root / "cache",
+        cache=store.cache,
         root=store.rows(root_of(store, before)),
         model_name=spec.model,
         language=language,

@@ -5,6 +5,7 @@
     ├── RowError        imported rows break the row contract (duplicate keys, unknown labels)
     ├── StoreError      the version store cannot be read or written as asked
     │   ├── LockError   the frozen test rows are not what the lock says
+    │   ├── MovedError  another writer moved the branch first; nothing is lost
     │   └── ConflictError  two sides changed the same cells; carries them as a table
     ├── StepError       a step cannot run on these rows
     └── MeasureError    a measurement was asked for that cannot be made
@@ -36,6 +37,17 @@ class StoreError(CuratorError):
 
 class LockError(StoreError):
     """The frozen test rows are not what the lock says."""
+
+
+class MovedError(StoreError):
+    """Another writer moved the branch first; what was committed stays readable by its id.
+
+    branch: the branch that was not moved; version: id of the version it was not moved to.
+    """
+
+    def __init__(self, message: str, *, branch: str, version: str) -> None:
+        super().__init__(message)
+        self.branch, self.version = branch, version
 
 
 class ConflictError(StoreError):

@@ -79,5 +79,5 @@ def check(
         source = {"from": data, "columns": {"text": text, "label": label}}
         recipe = from_mapping({"sources": [source], "language": language})
     return check_address(
-        data, store=None, store_path=Path(cache), recipe=recipe, text=text, label=label
+        data, store=None, cache=Path(cache) / "cache", recipe=recipe, text=text, label=label
     )

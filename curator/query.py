@@ -16,8 +16,9 @@ import pyarrow as pa
 from curator.decide import REASONS
 from curator.errors import StoreError
 from curator.options import unknown_name
+from curator.versions.listing import LogEntry
 from curator.versions.manifest import Version
-from curator.versions.store import LogEntry, Store
+from curator.versions.store import Store
 
 CHANGED = {
     "id": pl.String, "action": pl.String, "reason": pl.String, "step": pl.String,

@@ -77,8 +77,8 @@ def recheck(
     recorded = model_notes(store)
     steps: list[StepRebuilt] = []
     apart: list[dict[str, Any]] = []
-    (store.folder.root / "cache").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.folder.root / "cache", prefix="recheck-") as cache:
+    store.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store.cache, prefix="recheck-") as cache:
         checker = _Checker(store, Path(cache), workers, batch_size, progress)
         for version in line:
             made, here = checker.check(version, recorded.get(version.id))

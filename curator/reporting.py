@@ -69,7 +69,7 @@ def report_of_versions(
     impacts: list[tuple[str, Impact]] = []
     if about.measure is not None and last.lock and len(chain) > 1:
         context = Context(
-            cache=store.folder.root / "cache",
+            cache=store.cache,
             root=store.rows(root_of(store, first)),
             model_name=about.measure.model,
             language=about.language,
@@ -101,5 +101,5 @@ def _write(
 
 def cli_of(store: Store) -> str:
     """Say how the command line is called for this store, from the folder it was opened in."""
-    where = str(store.folder.root)
+    where = store.address
     return "curator" if where == DEFAULT_STORE else f"curator --store {shlex.quote(where)}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -19,7 +18,7 @@ from curator import schema
 from curator.about import RunAbout, about_run, keep_about
 from curator.comparing import root_of
 from curator.context import Context, find_encoder
-from curator.errors import RecipeError
+from curator.errors import MovedError, RecipeError
 from curator.execute import execute, model_of, step_version
 from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain, say_what_can_be_seen
@@ -66,7 +65,7 @@ class RunResult:
     impacts: tuple[tuple[str, Impact], ...]
     context: Context
     redelivery: dict[str, int]
-    quarantine: Path | None
+    quarantine: str | None
 
     @property
     def head(self) -> Version:
@@ -122,7 +121,7 @@ def run(
     encoder = find_encoder(model, recipe.language, base=recipe.base)
     imported, first, changes, quarantine = do_import(recipe, store, branch, progress=progress)
     context = Context(
-        cache=store.folder.root / "cache",
+        cache=store.cache,
         root=store.rows(first.version),
         model_name=model,
         language=recipe.language,
@@ -172,7 +171,7 @@ def step_names(steps: Sequence[StepSpec]) -> list[str]:
 
 def do_import(
     recipe: Recipe, store: Store, branch: str, *, progress: Progress = SILENT
-) -> tuple[Imported, StepRun, dict[str, int], Path | None]:
+) -> tuple[Imported, StepRun, dict[str, int], str | None]:
     """Import the sources and commit them as a version without parent.
 
     Returns:
@@ -181,7 +180,7 @@ def do_import(
     """
     before = import_of(store, branch) or import_of(store, BRANCH)
     previous = store.rows(before) if before else None
-    kept: list[Path] = []
+    kept: list[str] = []
     imported = import_rows(
         recipe,
         previous=previous,
@@ -220,23 +219,26 @@ def import_of(store: Store, ref: str) -> Version | None:
     return version if version.step.name == "import" else None
 
 
-def _quarantine(bad: Sequence[connectors.BadRecord], recipe: Recipe, store: Store) -> list[Path]:
+def _quarantine(bad: Sequence[connectors.BadRecord], recipe: Recipe, store: Store) -> list[str]:
     """Keep unreadable records in a file of their own, named by their content."""
     if not bad:
         return []
     lines = [json.dumps(asdict(record), ensure_ascii=False) for record in bad]
     data = ("\n".join(lines) + "\n").encode()
     path = f"quarantine/{recipe.name}-{schema.hash_fields(data)[:12]}.jsonl"
-    store.folder.put_new(path, data)
-    return [store.folder.root / path]
+    return [store.keep_file(path, data)]
 
 
 def _commit(store: Store, branch: str, rows: Any, **parts: Any) -> Version:
-    """Commit a version; the branch moves only where it has not passed that version already."""
-    version = store.commit(None, rows, **{k: v for k, v in parts.items() if k != "note"})
-    if branch in store.branches() and version.id in {v.id for v in store.ancestry(branch)}:
-        return version
-    return store.commit(branch, rows, **parts)
+    """Commit a version; the branch moves only where it has not passed that version already.
+
+    Where another writer moved the branch meanwhile and touched no common row, the change is put
+    onto what that writer left.
+    """
+    try:
+        return store.commit(branch, rows, only_forward=True, **parts)
+    except MovedError as moved:
+        return store.retry(moved)
 
 
 def _step(
@@ -265,7 +267,8 @@ def _step(
         decisions=outcome.decisions, findings=outcome.findings, transforms=outcome.transforms,
         note=told,
     )  # fmt: skip
-    store.record("steps", key, {"version": version.id, **told})
+    if version.parents == (parent.id,):  # else it stands on what another writer did meanwhile
+        store.record("steps", key, {"version": version.id, **told})
     return StepRun(name, step.kind, version, cached=False, notes=outcome.notes)
 
 

@@ -20,11 +20,13 @@ Ref = Annotated[str, typer.Argument(help="Version id (6 digits or more), branch 
 class Session:
     """One call of the command line.
 
-    store: Folder of the version store.
+    store: Folder of the version store, or its address in an object store.
+    cache: Folder for what can be computed or fetched again; None where the store decides.
     quiet: No progress on stderr.
     """
 
-    store = Path(".curator")
+    store = ".curator"
+    cache: Path | None = None
     quiet = False
 
 
@@ -37,12 +39,28 @@ def store_here() -> Store:
     """Open the store of this call, which must exist."""
     from curator.versions import open_store
 
-    return open_store(Session.store, create=False)
+    return open_store(Session.store, create=False, cache=Session.cache)
+
+
+def new_store() -> Store:
+    """Open the store of this call, made where there is none."""
+    from curator.versions import open_store
+
+    return open_store(Session.store, create=True, cache=Session.cache)
+
+
+def cache_here() -> Path:
+    """Give the folder for the caches of this call."""
+    from curator.versions import cache_of
+
+    return cache_of(Session.store) if Session.cache is None else Session.cache
 
 
 def store_or_none() -> Store | None:
     """Open the store of this call where there is one."""
-    return store_here() if (Session.store / "FORMAT").exists() else None
+    from curator.versions import is_store
+
+    return store_here() if is_store(Session.store) else None
 
 
 def print_json(value: Any) -> None:

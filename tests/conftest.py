@@ -132,7 +132,7 @@ def call_curator(folder, *arguments):
     from curator import cli
     from curator.session import Session
 
-    Session.store, Session.quiet = Path(".curator"), False
+    Session.store, Session.cache, Session.quiet = ".curator", None, False
     out, err, before = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["curator", *map(str, arguments)]
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

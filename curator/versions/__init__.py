@@ -2,10 +2,12 @@
 
 from curator.versions.differences import DIFF_SCHEMA, Redelivery, diff, diff_counts, redelivery
 from curator.versions.history import Child, Event, History, State, to_json, why
+from curator.versions.listing import LogEntry
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.merging import Merge, merge, plan_merge
+from curator.versions.opening import cache_of, is_store, open_store
 from curator.versions.sentences import describe
-from curator.versions.store import LogEntry, Store, open_store
+from curator.versions.store import Store
 
 __all__ = [
     "DIFF_SCHEMA",
@@ -19,9 +21,11 @@ __all__ = [
     "StepRecord",
     "Store",
     "Version",
+    "cache_of",
     "describe",
     "diff",
     "diff_counts",
+    "is_store",
     "merge",
     "open_store",
     "plan_merge",

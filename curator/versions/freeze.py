@@ -15,7 +15,7 @@ from curator.errors import LockError
 from curator.schema import Task, content_hashes, digest
 from curator.versions.laws import named
 from curator.versions.objects import Folder
-from curator.versions.parts import parquet_bytes
+from curator.versions.parts import Layout, get_table, live_positions, parquet_bytes
 
 LOCK_SCHEMA = pa.schema(
     [
@@ -31,6 +31,21 @@ def locked_rows(rows: pa.Table, task: Task) -> pa.Table:
     test = rows.filter(pc.equal(rows["split"], "test")).sort_by("id")
     content = pa.array(content_hashes(test, task), pa.string())
     return pa.table([test["id"], content], schema=LOCK_SCHEMA)
+
+
+def stored_locked(folder: Folder, layout: Layout, task: Task) -> pa.Table:
+    """Give id and content hash of the test rows as a layout stores them, sorted by id.
+
+    Raises:
+        StoreError: An object is missing or altered.
+    """
+    columns = ["id", "split", *task.inputs, task.target]
+    found = []
+    for part in layout.parts:
+        rows = get_table(folder, part.object, columns)
+        live = live_positions(folder, part)
+        found.append(locked_rows(rows if len(live) == part.rows else rows.take(live), task))
+    return pa.concat_tables(found).sort_by("id")
 
 
 def lock_of(locked: pa.Table) -> str | None:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from curator.errors import RowError, StoreError
 from curator.schema import CHANGING_ACTIONS, ROW_SCHEMA, SPLITS, user_columns
 from curator.versions.changes import Changes
-from curator.versions.parts import stored_schema
+from curator.versions.manifest import Version, columns_of
+from curator.versions.parts import is_ascending, stored_schema
 
 _SHOWN = 5
 
@@ -46,8 +47,12 @@ def lawful_rows(rows: pa.Table) -> pa.Table:
     fields = [*ROW_SCHEMA, *(_plain(rows.schema.field(name)) for name in own)]
     stored = stored_schema(pa.schema(fields))
     whole = rows.select(stored.names).cast(stored).combine_chunks()
+    ordered = is_ascending(whole["id"].combine_chunks())
+    if not ordered:
+        _check_unique(whole)
+        whole = whole.sort_by("id").combine_chunks()
     _check_values(whole)
-    return whole.sort_by("id").combine_chunks()
+    return whole
 
 
 def _plain(field: pa.Field) -> pa.Field:
@@ -71,11 +76,14 @@ def _check_columns(rows: pa.Table) -> None:
             raise RowError(f"column {field.name!r} is null in {nulls} row(s); it must be filled")
 
 
-def _check_values(rows: pa.Table) -> None:
+def _check_unique(rows: pa.Table) -> None:
     counts = rows["id"].combine_chunks().value_counts()
     doubled = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(doubled):
         raise RowError(f"ids stand on more than one row: {named(doubled.to_pylist())}")
+
+
+def _check_values(rows: pa.Table) -> None:
     splits = set(pc.unique(rows["split"]).to_pylist()) - set(SPLITS)
     if splits:
         raise RowError(f"splits {sorted(splits)} are unknown; a split is one of {list(SPLITS)}")
@@ -100,6 +108,38 @@ def lawful_table(table: pa.Table, schema: pa.Schema, noun: str) -> pa.Table:
     if empty:
         raise StoreError(f"{noun}: columns {empty} hold nulls; they must be filled")
     return table.cast(schema).sort_by("row_id").combine_chunks()
+
+
+def check_columns_kept(parent: Version, schema: pa.Schema) -> None:
+    """Check that changed rows have the columns of the version they change.
+
+    Raises:
+        StoreError: They do not: then all rows must be committed.
+    """
+    if columns_of(schema) != parent.columns:
+        raise StoreError(
+            f"the changed rows have columns {schema.names}, version {parent.short} has "
+            f"{[name for name, _, _ in parent.columns]} of perhaps other types; a step that "
+            "changes columns commits all rows"
+        )
+
+
+def check_dropped(dropped: pa.Array, changed: pa.Table, before: pa.Table) -> None:
+    """Check that rows to drop are there, and are not also changed.
+
+    Raises:
+        StoreError: They are not; names them.
+    """
+    unknown = dropped.filter(pc.invert(pc.is_in(dropped, value_set=_ids(before))))
+    if len(unknown):
+        raise StoreError(f"rows to drop are not in the parent: {named(unknown.to_pylist())}")
+    both = dropped.filter(pc.is_in(dropped, value_set=_ids(changed)))
+    if len(both):
+        raise StoreError(f"rows are dropped and changed at once: {named(both.to_pylist())}")
+
+
+def _ids(rows: pa.Table) -> pa.Array:
+    return rows["id"].combine_chunks()
 
 
 def check_decided(

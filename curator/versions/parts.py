@@ -25,6 +25,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 # Rows a point read must decode at least: small enough for `why`, large enough to compress.
 _ROW_GROUP = 16_384
+PART_ROWS = 1 << 20
+"""Rows a part holds at most, so that one part fits into memory however large the version is."""
+
 _VECTOR = pa.schema([pa.field("position", pa.uint32(), nullable=False)])
 
 
@@ -159,10 +162,27 @@ def dead_positions(folder: Folder, part: Part) -> IntArray:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
-def _live_positions(folder: Folder, part: Part) -> IntArray:
+def live_positions(folder: Folder, part: Part) -> IntArray:
+    """Give the positions of a part that are live, ascending."""
     alive = np.ones(part.rows, np.bool_)
     alive[dead_positions(folder, part)] = False
     return np.flatnonzero(alive)
+
+
+def live_rows(folder: Folder, part: Part) -> pa.Table:
+    """Read the live rows of a part, in their order.
+
+    Raises:
+        StoreError: The part is missing or altered, or the layout does not fit it.
+    """
+    table = get_table(folder, part.object)
+    if table.num_rows != part.rows:
+        raise StoreError(
+            f"part {part.object[:12]} holds {table.num_rows} rows, its layout says {part.rows}: "
+            "the layout was altered; put it back from a backup"
+        )
+    live = live_positions(folder, part)
+    return table if len(live) == part.rows else table.take(pa.array(live))
 
 
 def read_live(folder: Folder, layout: Layout) -> Live:
@@ -173,48 +193,95 @@ def read_live(folder: Folder, layout: Layout) -> Live:
     """
     tables, part, position = [], [], []
     for index, piece in enumerate(layout.parts):
-        table = get_table(folder, piece.object)
-        if table.num_rows != piece.rows:
-            raise StoreError(
-                f"part {piece.object[:12]} holds {table.num_rows} rows, its layout says "
-                f"{piece.rows}: the layout was altered; put it back from a backup"
-            )
-        live = _live_positions(folder, piece)
-        tables.append(table if len(live) == piece.rows else table.take(pa.array(live)))
+        tables.append(live_rows(folder, piece))
+        live = live_positions(folder, piece)
         part.append(np.full(len(live), index, np.int64))
         position.append(live)
-    rows, of, at = pa.concat_tables(tables), np.concatenate(part), np.concatenate(position)
-    if len(tables) > 1:  # one part alone is sorted already
-        order = pc.sort_indices(rows["id"])
-        rows, of, at = rows.take(order), of[order.to_numpy()], at[order.to_numpy()]
-    return Live(rows.combine_chunks(), of, at)
+    return _sorted(tables, np.concatenate(part), np.concatenate(position))
 
 
-def write_parts(
-    folder: Folder, base: Layout, live: Live, removed: BoolArray, new: pa.Table
-) -> tuple[Part, ...]:
-    """Store what differs from a base version: one part of new rows, vectors for removed ones.
+def _sorted(tables: Sequence[pa.Table], of: IntArray, at: IntArray) -> Live:
+    rows = pa.concat_tables(tables).combine_chunks()
+    ids = rows["id"].combine_chunks()
+    if is_ascending(ids):
+        return Live(rows, of, at)
+    order = _merged([table.num_rows for table in tables], ids)
+    return Live(rows.take(pa.array(order)).combine_chunks(), of[order], at[order])
+
+
+def is_ascending(ids: pa.Array) -> bool:
+    """Tell whether each id is greater than the one before it."""
+    return bool(pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py())
+
+
+def _merged(lengths: Sequence[int], ids: pa.Array) -> IntArray:
+    """Order runs of ids that are sorted each: the small ones find their place in the largest."""
+    largest = int(np.argmax(lengths))
+    start = sum(lengths[:largest])
+    end = start + lengths[largest]
+    every = np.arange(len(ids))
+    small = np.concatenate([every[:start], every[end:]])
+    if len(small) > len(ids) // 2 or not is_ascending(ids[start:end]):
+        return np.asarray(pc.sort_indices(ids).to_numpy(), dtype=np.int64)
+    among = pc.sort_indices(ids.take(pa.array(small))).to_numpy()
+    small = small[among]
+    places = pc.search_sorted(ids[start:end], ids.take(pa.array(small)))
+    places = places.to_numpy().astype(np.int64)
+    return np.insert(every[start:end], places, small)
+
+
+def find_live(folder: Folder, layout: Layout, ids: pa.Array) -> Live:
+    """Read the rows of a version that have these ids, sorted, with the place of each.
+
+    Only the ids of all rows are decoded, and the row groups that hold one of the wanted.
+    """
+    tables, part, position = [], [], []
+    for index, piece in enumerate(layout.parts):
+        file = _opened(folder, piece.object)
+        known = file.read(columns=["id"])["id"].combine_chunks()
+        at = np.flatnonzero(pc.is_in(known, ids).to_numpy(zero_copy_only=False))
+        at = np.setdiff1d(at, dead_positions(folder, piece), assume_unique=True)
+        tables.append(_rows_at(file, at))
+        part.append(np.full(len(at), index, np.int64))
+        position.append(at)
+    return _sorted(tables, np.concatenate(part), np.concatenate(position))
+
+
+def _rows_at(file: pq.ParquetFile, positions: IntArray) -> pa.Table:
+    """Read rows at ascending positions, from the row groups that hold them alone."""
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    ends = np.cumsum(sizes)
+    of = np.searchsorted(ends, positions, side="right")
+    groups = np.unique(of)
+    if not len(groups):
+        return file.schema_arrow.empty_table()
+    starts = ends - sizes
+    before = np.concatenate([[0], np.cumsum(np.asarray(sizes)[groups])])[:-1]
+    shift = dict(zip(groups.tolist(), (before - starts[groups]).tolist(), strict=True))
+    moved = positions + np.array([shift[group] for group in of.tolist()], np.int64)
+    return file.read_row_groups(groups.tolist()).take(pa.array(moved))
+
+
+def less(folder: Folder, base: Layout, gone: dict[str, IntArray]) -> tuple[Part, ...]:
+    """Store deletion vectors for rows that are no longer live; gives the parts that have rows left.
 
     Args:
         folder: The store.
         base: Layout of the version that is changed.
-        live: Its rows, n of them.
-        removed: Rows that are no longer live, shape (n,).
-        new: Rows to add, sorted by id: added ones and new states of removed ones.
+        gone: Positions of its rows that go, by name of the part.
     """
-    parts = []
-    for index, part in enumerate(base.parts):
-        gone = live.position[removed & (live.part == index)]
-        parts.append(_without(folder, part, gone) if len(gone) else part)
-    kept = [part for part in parts if part is not None]
-    if new.num_rows or not kept:  # a version without rows keeps its schema in an empty part
-        kept.append(whole(folder, new))
-    return tuple(kept)
+    parts = [
+        _without(folder, part, gone[part.object]) if part.object in gone else part
+        for part in base.parts
+    ]
+    return tuple(part for part in parts if part is not None)
 
 
-def whole(folder: Folder, rows: pa.Table) -> Part:
-    """Store rows, sorted by id, as one new part."""
-    return Part(put_table(folder, rows), rows.num_rows, None)
+def whole(folder: Folder, rows: pa.Table) -> tuple[Part, ...]:
+    """Store rows, sorted by id, as new parts; no rows make one empty part, for their schema."""
+    starts = range(0, max(rows.num_rows, 1), PART_ROWS)
+    pieces = [rows.slice(start, PART_ROWS) for start in starts]
+    return tuple(Part(put_table(folder, piece), piece.num_rows, None) for piece in pieces)
 
 
 def _without(folder: Folder, part: Part, gone: IntArray) -> Part | None:
@@ -248,7 +315,7 @@ def one_sided(folder: Folder, a: Layout, b: Layout) -> tuple[list[pa.Table], lis
 
 
 def _positions_of(folder: Folder, part: Part | None) -> IntArray:
-    return np.empty(0, np.int64) if part is None else _live_positions(folder, part)
+    return np.empty(0, np.int64) if part is None else live_positions(folder, part)
 
 
 class Reader:

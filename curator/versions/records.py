@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from curator.errors import StoreError
-from curator.versions.objects import Folder, canonical_json, parsed_json
+from curator.versions.objects import Folder, canonical_json, names, parsed_json
 from curator.versions.refs import check_name
 
 # Common file systems end a name at 255 bytes.
@@ -49,8 +49,17 @@ def get(folder: Folder, kind: str, key: str) -> dict[str, Any] | None:
 
 def every(folder: Folder, kind: str) -> list[dict[str, Any]]:
     """Give all values of a kind, in the order of their places."""
-    paths = folder.list(_top(kind))
-    return [_value(folder.get(path) or b"", path) for path in paths]
+    paths = names(folder, _top(kind))
+    return [read(folder, path) for path in paths]
+
+
+def read(folder: Folder, path: str) -> dict[str, Any]:
+    """Give the value of the record at a place.
+
+    Raises:
+        StoreError: There is none, or it cannot be read.
+    """
+    return _value(folder.get(path) or b"", path)
 
 
 def _top(kind: str) -> str:

@@ -12,6 +12,7 @@ import functools
 import getpass
 import platform
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from typing import Any
 
 from curator.errors import StoreError
 from curator.versions.objects import Folder, canonical_json, parsed_json
+from curator.versions.objects import names as names_below
 
 HEADS, TAGS = "refs/heads", "refs/tags"
 
@@ -38,6 +40,7 @@ class RefEntry:
 
     number: 1, 2, 3, ...; time: ISO 8601, UTC; step: what moved the branch.
     environment: Python, platform and library versions; note: what the caller added.
+    token: random, so that a writer knows its own entry from that of another.
     """
 
     number: int
@@ -47,6 +50,7 @@ class RefEntry:
     step: str
     environment: dict[str, Any]
     note: dict[str, Any]
+    token: str = ""
 
 
 def is_name(name: str) -> bool:
@@ -73,14 +77,14 @@ def check_name(name: str, noun: str) -> None:
 def names(folder: Folder, kind: str) -> tuple[str, ...]:
     """Name the branches (kind `refs/heads`) or tags (kind `refs/tags`), sorted."""
     depth = len(kind.split("/"))
-    return tuple(sorted({path.split("/")[depth] for path in folder.list(kind)}))
+    return tuple(sorted({path.split("/")[depth] for path in names_below(folder, kind)}))
 
 
 def numbers(folder: Folder, branch: str) -> list[int]:
     """Give the entry numbers of a branch, ascending; empty where there is no such branch."""
     top = f"{HEADS}/{branch}"
     # A file browser may leave files of its own; whatever has no number is no entry.
-    found = [path.removeprefix(f"{top}/") for path in folder.list(top)]
+    found = [path.removeprefix(f"{top}/") for path in names_below(folder, top)]
     return sorted(int(name) for name in found if re.fullmatch(r"\d{8}", name))
 
 
@@ -90,7 +94,7 @@ def entries(folder: Folder, branch: str) -> list[RefEntry]:
     Raises:
         StoreError: An entry is missing in between or unreadable.
     """
-    return [_entry(folder, branch, number) for number in _complete(folder, branch)]
+    return [entry(folder, branch, number) for number in _complete(folder, branch)]
 
 
 def latest(folder: Folder, branch: str) -> RefEntry | None:
@@ -100,14 +104,14 @@ def latest(folder: Folder, branch: str) -> RefEntry | None:
         StoreError: An entry is missing in between, or the newest is unreadable.
     """
     known = _complete(folder, branch)
-    return _entry(folder, branch, known[-1]) if known else None
+    return entry(folder, branch, known[-1]) if known else None
 
 
 def _complete(folder: Folder, branch: str) -> list[int]:
     known = numbers(folder, branch)
     if known and known != list(range(1, known[-1] + 1)):
         missing = sorted(set(range(1, known[-1] + 1)) - set(known))
-        last = _entry(folder, branch, known[-1])
+        last = entry(folder, branch, known[-1])
         raise StoreError(
             f"{HEADS}/{branch}: entries {missing} of {known[-1]} are missing, so the history of "
             "this branch has a gap; put the files back from a backup. Nothing else is lost: its "
@@ -116,7 +120,12 @@ def _complete(folder: Folder, branch: str) -> list[int]:
     return known
 
 
-def _entry(folder: Folder, branch: str, number: int) -> RefEntry:
+def entry(folder: Folder, branch: str, number: int) -> RefEntry:
+    """Read one entry of a branch.
+
+    Raises:
+        StoreError: It is missing or unreadable.
+    """
     name = _entry_name(branch, number)
     data = folder.get(name)
     if data is None:
@@ -134,7 +143,8 @@ def _entry_name(branch: str, number: int) -> str:
 
 def new_entry(number: int, version: str, author: str, step: str, note: dict[str, Any]) -> RefEntry:
     """Make the entry that moves a branch to a version, here and now."""
-    return RefEntry(number, version, now(), author, step, environment(), note)
+    token = secrets.token_hex(8)
+    return RefEntry(number, version, now(), author, step, environment(), note, token)
 
 
 def append(folder: Folder, branch: str, entry: RefEntry) -> bool:
@@ -149,7 +159,7 @@ def append(folder: Folder, branch: str, entry: RefEntry) -> bool:
         data = canonical_json(facts)
     except (TypeError, ValueError) as fault:
         raise StoreError(f"the note of branch {branch!r} is not plain JSON: {fault}") from fault
-    return folder.put_new(_entry_name(branch, entry.number), data)
+    return _create(folder, _entry_name(branch, entry.number), data)
 
 
 def read_tag(folder: Folder, name: str) -> str | None:
@@ -166,8 +176,14 @@ def read_tag(folder: Folder, name: str) -> str | None:
 
 def create_tag(folder: Folder, name: str, version: str, author: str) -> bool:
     """Create a tag; False when the name is taken."""
-    facts = {"version": version, "time": now(), "author": author}
-    return folder.put_new(f"{TAGS}/{name}", canonical_json(facts))
+    token = secrets.token_hex(8)
+    facts = {"version": version, "time": now(), "author": author, "token": token}
+    return _create(folder, f"{TAGS}/{name}", canonical_json(facts))
+
+
+def _create(folder: Folder, name: str, data: bytes) -> bool:
+    """Create a name; True also where it was us who took it, by a try whose answer was lost."""
+    return folder.put_new(name, data) or folder.get(name) == data
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,90 +10,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from curator import schema
-from curator.errors import StoreError
+from curator.errors import MovedError, StoreError
 from curator.versions import freeze, parts, records, refs
 from curator.versions.differences import diff
 from curator.versions.draft import Draft
+from curator.versions.hashes import RowHashes
 from curator.versions.history import History, why
+from curator.versions.leases import Lease
+from curator.versions.listing import LogEntry, log
 from curator.versions.manifest import StepRecord, Version, columns_of, manifest, version_of
-from curator.versions.objects import (
-    Folder,
-    get_object,
-    object_path,
-    put_object,
-)
-
-FORMAT = 1
-"""The store format this release writes and reads."""
+from curator.versions.objects import Folder, get_object, names, object_path, put_object
+from curator.versions.retrying import replay
 
 _VERSION_ID = re.compile(r"[0-9a-f]{64}")
 _VERSION_PREFIX = re.compile(r"[0-9a-f]{6,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A version as `log` shows it.
-
-    created: when a branch first pointed at it, ISO 8601 UTC; None when none ever did.
-    author: who moved the branch there.
-    tags, branches: names that point at it now.
-    """
-
-    version: str
-    parents: tuple[str, ...]
-    step: str
-    rows: int
-    created: str | None
-    author: str | None
-    tags: tuple[str, ...]
-    branches: tuple[str, ...]
-
-
-def open_store(path: Path | str, *, create: bool, author: str | None = None) -> Store:
-    """Open the store in a folder, for one session of work.
-
-    Args:
-        path: The store's folder.
-        create: Make the store where there is none.
-        author: Who its commits are by; by default the system's user.
-
-    Returns:
-        The store; it holds nothing open, so it needs no closing.
-
-    Raises:
-        StoreError: There is no store, a newer Curator made it, or the folder cannot be used.
-    """
-    path = Path(path)
-    folder = Folder(path)
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path}: a file stands where the store's folder should be")
-    found = folder.get("FORMAT")
-    if found is None:
-        if any(folder.list(name) for name in ("objects", "layouts", "refs")):
-            raise StoreError(f"{path / 'FORMAT'}: missing; put a file there that says {FORMAT}")
-        if not create:
-            raise StoreError(f"{path}: there is no store here; `curator run RECIPE` makes one")
-        folder.put_new("FORMAT", f"{FORMAT}\n".encode())
-        found = folder.get("FORMAT") or b""
-    _check_format(path, found.decode("utf-8", "replace").strip())
-    return Store(folder, refs.user() if author is None else author)
-
-
-def _check_format(path: Path, found: str) -> None:
-    if not found.isdecimal():
-        raise StoreError(f"{path / 'FORMAT'}: says {found[:40]!r}, expected a number such as 1")
-    if int(found) > FORMAT:
-        raise StoreError(
-            f"{path}: this store has format {found}, made by a newer Curator; this one reads up to "
-            f"{FORMAT}. Upgrade with `pip install --upgrade corpus-curator`"
-        )
 
 
 class Store:
@@ -103,12 +39,24 @@ class Store:
     commit is refused, its version stays readable by id, and a new session can go on from there.
     """
 
-    def __init__(self, folder: Folder, author: str) -> None:
+    def __init__(self, folder: Folder, author: str, cache: Path) -> None:
         self.folder = folder
         self.author = author
+        self.hashes = RowHashes(folder, cache)
+        self._cache = cache
         self._seen = {
             name: max(refs.numbers(folder, name)) for name in refs.names(folder, refs.HEADS)
         }
+
+    @property
+    def cache(self) -> Path:
+        """Local folder for what can be computed again; deleting it costs time, nothing else."""
+        return self._cache
+
+    @property
+    def address(self) -> str:
+        """What a person calls this store: its path, or such as `s3://bucket/path`."""
+        return self.folder.address
 
     def commit(  # noqa: PLR0913 - a version is all of these
         self,
@@ -122,6 +70,7 @@ class Store:
         findings: pa.Table,
         transforms: Sequence[dict[str, Any]] = (),
         note: dict[str, Any] | None = None,
+        only_forward: bool = False,
     ) -> Version:
         """Commit a version: all of its rows, with the decisions that made it from its parent.
 
@@ -135,6 +84,7 @@ class Store:
             findings: schema.FINDING_SCHEMA; kept with the version, part of no id.
             transforms: Serving transforms for the raw test rows, oldest first.
             note: JSON values to keep in the branch entry.
+            only_forward: Leave the branch where it is if its history holds the version already.
 
         Returns:
             The version; a version that existed is returned as it is.
@@ -142,32 +92,127 @@ class Store:
         Raises:
             RowError: The rows break the row contract.
             LockError: Test rows are not those of the first parent.
-            StoreError: Rows and decisions disagree, another writer moved the branch, or the store
-                cannot be written.
+            MovedError: Another writer moved the branch; `retry` may put the change onto its work.
+            StoreError: Rows and decisions disagree, or the store cannot be written.
         """
+        ancestors = [self.version(parent) for parent in parents]
+        draft = Draft(self.folder, self.hashes, step.name, rows, decisions, findings)
+        if ancestors:
+            draft.start_from(ancestors[0], self._layout(ancestors[0].id))
+        return self._commit(branch, draft, ancestors, task, step, transforms, note, only_forward)
+
+    def commit_changes(  # noqa: PLR0913 - a version is all of these
+        self,
+        branch: str | None,
+        changed: pa.Table,
+        *,
+        dropped: Sequence[str] = (),
+        parent: Version | str,
+        step: StepRecord,
+        decisions: pa.Table,
+        findings: pa.Table,
+        transforms: Sequence[dict[str, Any]] | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> Version:
+        """Commit a version by what differs from its parent; gives the same id as `commit` does.
+
+        A small edit of a large version so costs little: other rows are not read.
+
+        Args:
+            branch: The branch to move there; None moves none.
+            changed: New rows, and changed ones in their new state, with all columns of the parent.
+            dropped: Ids of rows that go.
+            parent: The version that is changed.
+            step: The step that made it.
+            decisions: schema.DECISION_SCHEMA; exactly the changes.
+            findings: schema.FINDING_SCHEMA.
+            transforms: Serving transforms; by default those of the parent.
+            note: JSON values to keep in the branch entry.
+
+        Raises:
+            RowError: The rows break the row contract.
+            LockError: A test row would change.
+            MovedError: Another writer moved the branch.
+            StoreError: Rows and decisions disagree, a row to drop is not there, or the store cannot
+                be written.
+        """
+        base = self.version(parent)
+        draft = Draft(self.folder, self.hashes, step.name, changed, decisions, findings)
+        draft.change(base, self._layout(base.id), pa.array(dropped, pa.string()))
+        kept = base.transforms if transforms is None else transforms
+        return self._commit(branch, draft, [base], base.task, step, kept, note, False)  # noqa: FBT003
+
+    def _commit(
+        self,
+        branch: str | None,
+        draft: Draft,
+        ancestors: Sequence[Version],
+        task: str,
+        step: StepRecord,
+        transforms: Sequence[dict[str, Any]],
+        note: dict[str, Any] | None,
+        only_forward: bool,  # noqa: FBT001 - passed on
+    ) -> Version:
         if branch is not None and branch not in self._seen:
             self._check_free(branch, "branch")
-        ancestors = [self.version(parent) for parent in parents]
-        base = self._layout(ancestors[0].id) if ancestors else None
-        draft = Draft(self.folder, step.name, rows, base, decisions, findings)
-        draft.check(ancestors[0] if ancestors else None, schema.task_named(task))
+        draft.check(schema.task_named(task))
         data = manifest(
             parents=[version.id for version in ancestors],
             task=task,
             columns=columns_of(draft.rows.schema),
             step=step,
-            content=schema.content_digest(draft.rows),
+            content=draft.content,
             decisions=schema.decisions_digest(draft.decisions),
-            lock=freeze.lock_of(draft.locked),
+            lock=draft.lock,
             transforms=transforms,
         )
         name = hashlib.sha256(data).hexdigest()
-        if not self._is_version(name):
-            self.folder.put_new(f"layouts/{name}/0001", draft.write().to_bytes())
-            put_object(self.folder, data)
-        if branch is not None:
-            self._move(branch, name, step.name, note or {})
+        with Lease(self.folder, "write") as lease:
+            if not self._is_version(name):
+                self._put_layout(name, draft.write())
+                put_object(self.folder, data)
+            lease.check()
+            if branch is not None and not (only_forward and self._holds(branch, name)):
+                self._move(branch, name, step.name, note or {})
         return self._read_version(name)
+
+    def _put_layout(self, version: str, layout: parts.Layout) -> None:
+        """Store the layout of a version that is not there yet, after those a killed commit left."""
+        data = layout.to_bytes()
+        known = names(self.folder, f"layouts/{version}")
+        if known and self.folder.get(known[-1]) == data:
+            return
+        number = int(known[-1].rpartition("/")[2]) + 1 if known else 1
+        while not self.folder.put_new(f"layouts/{version}/{number:04d}", data):
+            number += 1
+
+    def _holds(self, branch: str, version: str) -> bool:
+        head = refs.latest(self.folder, branch)
+        return head is not None and version in {v.id for v in self.ancestry(head.version)}
+
+    def retry(self, moved: MovedError, *, attempts: int = 10) -> Version:
+        """Put a change that lost a race onto the work of the winner, where no row is common.
+
+        Args:
+            moved: What `commit` raised.
+            attempts: How often to try again when yet another writer is faster.
+
+        Returns:
+            The new head of the branch, made by the same step.
+
+        Raises:
+            MovedError: Other writers were faster each time.
+            StoreError: Both touch the same rows, or the branch goes another way now.
+        """
+        mine = self.version(moved.version)
+        for _ in range(attempts):
+            head = self.entries(moved.branch)[-1]
+            self._seen[moved.branch] = head.number
+            try:
+                return replay(self, mine, self.version(head.version), moved.branch)
+            except MovedError as again:
+                last = again
+        raise last
 
     def _move(self, branch: str, version: str, step: str, note: dict[str, Any]) -> None:
         head = refs.latest(self.folder, branch)
@@ -181,13 +226,15 @@ class Store:
             raise self._moved(branch, version)
         self._seen[branch] = seen + 1
 
-    def _moved(self, branch: str, version: str) -> StoreError:
+    def _moved(self, branch: str, version: str) -> MovedError:
         head = refs.latest(self.folder, branch)
         where = f"{head.version[:12]} by {head.author} at {head.time}" if head else "nothing"
-        return StoreError(
+        return MovedError(
             f"branch {branch!r} was moved to {where} (step {head.step if head else ''!r}) while "
             f"this run was at work, so it was not moved to {version[:12]}. Nothing is lost: run "
-            "again, which starts from the new head and reuses all that was computed"
+            "again, which starts from the new head and reuses all that was computed",
+            branch=branch,
+            version=version,
         )
 
     def version(self, ref: Version | str) -> Version:
@@ -235,11 +282,12 @@ class Store:
         )
 
     def _ids(self) -> list[str]:
-        return sorted({path.split("/")[1] for path in self.folder.list("layouts")})
+        return sorted({path.split("/")[1] for path in names(self.folder, "layouts")})
 
     def _is_version(self, name: str) -> bool:
         # A layout without its manifest was left by a killed commit: not a version yet.
-        return self.folder.get(object_path(name)) is not None
+        # A range is always asked of the store itself, never of a local copy.
+        return self.folder.get(object_path(name), 0, 1) is not None
 
     def _read_version(self, name: str) -> Version:
         layout = self._layout(name)
@@ -250,7 +298,7 @@ class Store:
         return self._layout(self.version(ref).id)
 
     def _layout(self, name: str) -> parts.Layout:
-        known = self.folder.list(f"layouts/{name}")
+        known = names(self.folder, f"layouts/{name}")
         data = self.folder.get(known[-1]) if known else None
         if data is None:
             raise StoreError(
@@ -375,7 +423,8 @@ class Store:
             LockError: They are not; names the rows.
         """
         version = self.version(ref)
-        stored = freeze.locked_rows(self.rows(version), schema.task_named(version.task))
+        task = schema.task_named(version.task)
+        stored = freeze.stored_locked(self.folder, self._layout(version.id), task)
         freeze.check_stored(self.folder, version.short, version.lock, stored)
 
     def ancestry(self, ref: Version | str) -> list[Version]:
@@ -395,21 +444,7 @@ class Store:
 
     def log(self, ref: Version | str = "main") -> list[LogEntry]:
         """Give a version and all before it as `log` shows them, newest first."""
-        first = self.first_entries()
-        branches, tags = self.branches(), self.tags()
-        return [
-            LogEntry(
-                version=version.id,
-                parents=version.parents,
-                step=version.step.name,
-                rows=version.rows,
-                created=first[version.id].time if version.id in first else None,
-                author=first[version.id].author if version.id in first else None,
-                tags=tuple(name for name, at in tags.items() if at == version.id),
-                branches=tuple(name for name, at in branches.items() if at == version.id),
-            )
-            for version in self.ancestry(ref)
-        ]
+        return log(self, ref)
 
     def first_entries(self) -> dict[str, refs.RefEntry]:
         """Give for each version the first entry of any branch that pointed at it."""
@@ -428,6 +463,15 @@ class Store:
     def why(self, row: str, *, branch: str | None = None) -> History:
         """Give the history of a row; see `history.why`."""
         return why(self, row, branch=branch)
+
+    def keep_file(self, name: str, data: bytes) -> str:
+        """Keep a file for people, such as quarantined records, beside the versions.
+
+        Returns:
+            Where it lies: a path, or an address.
+        """
+        self.folder.put_new(name, data)
+        return f"{self.address}/{name}"
 
     def record(self, kind: str, key: str, value: dict[str, Any]) -> bool:
         """Keep a JSON value under a key, once; see `records.put`."""

@@ -6,12 +6,13 @@ import threading
 import pytest
 
 from curator.errors import StoreError
-from curator.versions.objects import Folder, canonical_json, get_object, object_path, put_object
+from curator.versions.local import LocalFolder
+from curator.versions.objects import canonical_json, get_object, names, object_path, put_object
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return Folder(tmp_path)
+    return LocalFolder(tmp_path)
 
 
 def fail_with(code):
@@ -39,7 +40,7 @@ def test_no_temporary_name_is_left_or_listed(folder, tmp_path):
     folder.put_new("top/a", b"2")
     (tmp_path / "top" / ".tmp-left-by-a-killed-writer").write_bytes(b"half")
 
-    assert ("top/a",) == folder.list("top")
+    assert ("top/a",) == names(folder, "top")
     assert 2 == len(list((tmp_path / "top").iterdir()))
 
 
@@ -47,7 +48,7 @@ def test_listing_goes_to_any_depth_and_an_absent_folder_is_empty(folder):
     folder.put_new("refs/heads/main/1", b"")
     folder.put_new("refs/tags/v1", b"")
 
-    assert ("refs/heads/main/1", "refs/tags/v1") == folder.list("refs")
+    assert ("refs/heads/main/1", "refs/tags/v1") == names(folder, "refs")
     assert () == folder.list("nothing")
 
 

@@ -11,7 +11,8 @@ import pytest
 from curator import schema
 from curator.errors import LockError, RowError, StoreError
 from curator.versions import open_store
-from curator.versions.objects import Folder, object_path, put_object
+from curator.versions.local import LocalFolder
+from curator.versions.objects import object_path, put_object
 
 COLUMNS = [*schema.ROW_SCHEMA.names]
 
@@ -284,7 +285,7 @@ def test_a_missing_layout_is_named(story, tmp_path):
 
 def forged(store, version, *, text):
     """Write a part with another text of the test row, properly, and a layout that names it."""
-    folder = Folder(store.folder.root)
+    folder = LocalFolder(store.folder.root)
     rows = store.rows(version).to_pylist()
     false = [{**r, "text": text} if r["id"] == "t0" else r for r in rows]
     sink = pa.BufferOutputStream()
