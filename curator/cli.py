@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
+from curator.commands import history
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -115,6 +116,9 @@ def log(
     every: Annotated[
         bool, typer.Option("--all", help="Every version a branch or tag ever led to.")
     ] = False,
+    as_graph: Annotated[
+        bool, typer.Option("--graph", help="Draw branches and merges; --all draws every one.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List versions, newest first."""
@@ -122,7 +126,14 @@ def log(
 
     store = store_here()
     listed = show.log_entries(every_entry(store) if every else store.log(ref))
-    print_json(listed) if as_json else show.log(listed)
+    if as_json:
+        print_json(listed)
+    elif as_graph:
+        from curator.graph import graph
+
+        typer.echo("\n".join(graph(listed)))
+    else:
+        show.log(listed)
 
 
 @app.command(name="show")
@@ -152,22 +163,11 @@ def rows(
 
     table = rows_of(store_here(), wanted, step=step, issue=issue, action=action, where=where)
     if out is not None:
-        import connectors
-
-        connectors.write(table, out, to=_format_of(out))
-        typer.echo(f"{table.num_rows:,} rows -> {out}", err=True)
+        show.write(table, out)
     elif as_json:
         print_json(show.plain_rows(table))
     else:
         show.rows(table, limit)
-
-
-def _format_of(path: Path) -> Any:
-    known = ("csv", "xlsx", "jsonl", "parquet")
-    suffix = path.suffix.lstrip(".").lower()
-    if suffix not in known:
-        raise CuratorError(f"{path}: the name must end in one of {list(known)}")
-    return suffix
 
 
 @app.command()
@@ -175,10 +175,21 @@ def diff(
     a: Ref,
     b: Ref,
     rows_to: Annotated[Path | None, typer.Option("--rows", help="Parquet file to write.")] = None,
+    recipe: Annotated[
+        bool, typer.Option("--recipe", help="Compare what made them, and rows by cause.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count what differs from version A to version B, by operation and reason."""
     store = store_here()
+    if recipe:
+        from curator.recipe_diff import recipe_diff
+
+        made = recipe_diff(store, a, b)
+        if rows_to is not None:
+            show.write(made.rows, rows_to)
+        print_json(made.as_dict()) if as_json else show.recipe_diff(made.as_dict())
+        return
     table = store.diff(a, b)
     if rows_to is not None:
         import connectors
@@ -333,6 +344,9 @@ def doctor(as_json: Json = False) -> None:
 
 
 store_verbs.register(app)
+
+
+history.register(app)
 
 
 def main() -> None:

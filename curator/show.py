@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -220,14 +221,36 @@ def counts(found: Mapping[str, Mapping[str, int]]) -> None:
     console().print(_table(("operation", "reason", "rows"), records))
 
 
-def cells(table: pa.Table) -> None:
-    """Show a table of cells, all of it, ids shortened."""
-    columns = [name for name in table.column_names if table[name].null_count < table.num_rows]
-    records = [
-        [str(row[name])[:SHORT] if name == "row_id" else row[name] for name in columns]
-        for row in table.to_pylist()
-    ]
+def conflicts(table: pa.Table) -> None:
+    """Show the cells that both sides of a merge changed, each with who says so and why."""
+    records = []
+    for row in table.to_pylist():
+        base, ours, theirs = (
+            _said(row[side], row["column"]) for side in ("base", "ours", "theirs")
+        )
+        told = [f"{row[f'{side}_by']}: {row[f'{side}_reason']}" for side in ("ours", "theirs")]
+        cells = (row["row_id"][:SHORT], row["column"], base)
+        records.append((*cells, f"{ours} ({told[0]})", f"{theirs} ({told[1]})"))
+    console().print(_table(("row", "column", "before", "ours", "theirs"), records))
+
+
+def lost(table: pa.Table) -> None:
+    """Show the decisions that no longer apply, with what stands there now."""
+    records = []
+    for row in table.to_pylist():
+        sides = [_said(row[side], row["column"]) for side in ("decided_on", "decided", "now")]
+        told = f"{row['by']}: {row['reason']}"
+        records.append((row["row_id"][:SHORT], row["step"], row["column"], told, *sides))
+    columns = ("row", "step", "column", "decision", "from", "to", "now reads")
     console().print(_table(columns, records))
+
+
+def _said(cells: str | None, column: str) -> str:
+    """Give the value of a cell; of a whole row its JSON, or that there is none."""
+    if cells is None:
+        return "no such row"
+    values = json.loads(cells)
+    return str(values[column]) if column in values else cells
 
 
 def write(table: pa.Table, out: Path) -> None:
