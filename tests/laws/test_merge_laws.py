@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from curator import schema
 from curator.errors import ConflictError
+from curator.reverting import revert
 from curator.versions import StepRecord, merge, open_store
 from curator.versions.changes import compare
 from curator.versions.differences import operations
@@ -159,3 +160,26 @@ def test_every_cell_of_a_merge_stands_on_one_of_its_sides(ours, theirs):
 
     for record in together.rows.to_pylist():
         assert all(value in said[record["id"], name] for name, value in record.items())
+
+
+@lawful
+@given(sides())
+def test_the_last_step_taken_out_gives_what_its_parent_holds(new_store, ours):
+    store = new_store()
+    base = commit(store, BASE)
+    commit(store, ours, base)
+
+    assert base.content == revert(store, "step").version.content
+
+
+@lawful
+@given(sides(range(3), "x"), sides(range(3, 6), "y"))
+def test_a_step_taken_out_leaves_a_later_one_on_other_rows_as_if_alone(new_store, ours, theirs):
+    store = new_store()
+    first = commit(store, ours, commit(store, BASE), step="first")
+    together = three_way([BASE], ours, theirs, lambda _: None).rows
+    commit(store, together, first, step="second")
+    done = revert(store, "first")
+
+    assert schema.content_digest(theirs) == done.version.content
+    assert 0 == done.lost.num_rows
