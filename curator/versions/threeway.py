@@ -163,6 +163,8 @@ class _Judge:
 
 def same(a: Any, b: Any) -> bool:
     """Tell whether two cells of one column are equal; not-a-number equals itself."""
+    if isinstance(a, str) and isinstance(b, str):
+        return a == b
     return hash_fields(a) == hash_fields(b)
 
 
