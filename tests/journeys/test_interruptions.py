@@ -34,16 +34,15 @@ def left_over(folder):
 
 def test_ctrl_c_exits_130_keeps_finished_steps_and_the_next_run_goes_on(corpus, curator):
     made = corpus(classes=24, train=6, test=4)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*CURATOR, "run", "recipe.yaml"], cwd=made.folder, stderr=subprocess.PIPE, text=True,
         stdout=subprocess.PIPE,
-    )  # fmt: skip
-    for line in process.stderr:
-        if "step    leaks (done)" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    err, out = process.stderr.read(), process.stdout.read()
-    process.wait(timeout=60)
+    ) as process:  # fmt: skip
+        for line in process.stderr:
+            if "step    leaks (done)" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        err, out = process.stderr.read(), process.stdout.read()
 
     assert 130 == process.returncode
     assert err.endswith("interrupted; finished steps are kept, run again to go on\n")

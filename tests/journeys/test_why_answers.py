@@ -42,7 +42,8 @@ def test_a_dropped_duplicate_names_the_row_that_was_kept(ask, find):
         "It came in as record 0 of file:train.csv (the first record is 0), in version V on DAY.",
         (
             "Step 'duplicates' dropped it in version V on DAY: exact duplicate (same text as a "
-            f"kept row; score 1.00). It was compared with row ROW, which reads {text}. Decided by rule."
+            f"kept row; score 1.00). It was compared with row ROW, which reads {text}. Decided by "
+            "rule."
         ),
     ] == ask(find("main~5..main", "--issue", "exact_duplicate"))
 
