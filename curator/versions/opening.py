@@ -36,6 +36,9 @@ def open_store(
         author: Who its commits are by; by default the system's user.
         cache: Local folder for what can be computed or fetched again; by default as `cache_of`.
 
+    Returns:
+        The store; it holds nothing open, so it needs no closing.
+
     Raises:
         StoreError: There is no store, a newer Curator made it, or the folder cannot be used.
     """
