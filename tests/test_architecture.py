@@ -46,7 +46,7 @@ HOMES = {
     "label_studio_sdk": (),
     "nlpaug": ("augmenters.characters", "augmenters.words"),
     "nltk": ("augmenters.wordnet",),
-    "obstore": ("curator.versions.remote*",),
+    "obstore": ("curator.versions.remote",),
     "openpyxl": ("connectors.formats", "connectors.sheets"),
     "peft": ("finetune.methods",),
     "ray": (),
@@ -87,11 +87,11 @@ LAYERS = (
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
     ("curator.comparing", "curator.facts"),
     (
-        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff*",
+        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
         "curator.replaying", "curator.reverting", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
-    ("curator.session", "curator.show", "curator.graph*"),
+    ("curator.session", "curator.show", "curator.graph"),
     ("curator.commands*",),
     ("curator.cli",),
 )  # fmt: skip
