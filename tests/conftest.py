@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -152,6 +153,38 @@ def _quick_and_wide():
         patch.setattr(os, "fsync", lambda _: None)
         patch.setenv("COLUMNS", "250")
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A real S3 protocol server on this machine, with keys that open nothing else."""
+    path = Path(__file__).with_name("s3_server.py")
+    spec = importlib.util.spec_from_file_location("s3_server", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    server = module.S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch, tmp_path):
+    """The S3 server, with its keys in the environment and a home for caches in this test's folder.
+
+    `s3.new_address()` gives an address where nothing is yet.
+    """
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return s3_server
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    """An address where no store is yet: on the disk, or where a test says so on the S3 server."""
+    if getattr(request, "param", "disk") == "s3":
+        return request.getfixturevalue("s3").new_address()
+    return str(tmp_path / "store")
 
 
 @pytest.fixture

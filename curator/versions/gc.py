@@ -186,7 +186,13 @@ def _needed_by_young(folder: Folder, young: Iterable[Garbage]) -> set[str]:
     needed: set[str] = set()
     for garbage in young:
         if garbage.kind == "layouts":
-            needed |= _named_by(parts.layout_of(folder.get(garbage.stored.name) or b"", ""))
+            name = garbage.stored.name
+            manifest = name.split("/")[1]
+            layout = parts.layout_of(folder.get(name) or b"", name)
+            needed |= {*_named_by(layout), object_path(manifest)}
+            if data := folder.get(object_path(manifest)):
+                lock = version_of(data, rows=layout.rows, splits=layout.splits).lock
+                needed.add(f"locks/{lock}")
     return needed
 
 

@@ -204,15 +204,20 @@ class Store:
             MovedError: Other writers were faster each time.
             StoreError: Both touch the same rows, or the branch goes another way now.
         """
-        mine = self.version(moved.version)
-        for _ in range(attempts):
-            head = self.entries(moved.branch)[-1]
-            self._seen[moved.branch] = head.number
-            try:
-                return replay(self, mine, self.version(head.version), moved.branch)
-            except MovedError as again:
-                last = again
-        raise last
+        mine, before = self.version(moved.version), dict(self._seen)
+        last = moved
+        try:
+            for _ in range(attempts):
+                head = self.entries(moved.branch)[-1]
+                self._seen[moved.branch] = head.number
+                try:
+                    return replay(self, mine, self.version(head.version), moved.branch)
+                except MovedError as again:
+                    last = again
+            raise last
+        except StoreError:
+            self._seen = before  # what this session may move has not changed
+            raise
 
     def _move(self, branch: str, version: str, step: str, note: dict[str, Any]) -> None:
         head = refs.latest(self.folder, branch)
@@ -344,10 +349,12 @@ class Store:
         Raises:
             StoreError: The name is taken or not allowed, or there is no such version.
         """
-        version = self.version(ref)
         self._check_free(name, "branch")
-        entry = refs.new_entry(1, version.id, self.author, "branch", {})
-        if not refs.append(self.folder, name, entry):
+        with Lease(self.folder, "write"):
+            version = self.version(ref)
+            entry = refs.new_entry(1, version.id, self.author, "branch", {})
+            won = refs.append(self.folder, name, entry)
+        if not won:
             raise StoreError(
                 f"branch {name!r} exists; `restore {version.short}` moves a branch that exists"
             )
@@ -360,9 +367,11 @@ class Store:
         Raises:
             StoreError: The name is taken or not allowed, or there is no such version.
         """
-        version = self.version(ref)
         self._check_free(name, "tag")
-        if not refs.create_tag(self.folder, name, version.id, self.author):
+        with Lease(self.folder, "write"):
+            version = self.version(ref)
+            won = refs.create_tag(self.folder, name, version.id, self.author)
+        if not won:
             taken = refs.read_tag(self.folder, name) or ""
             raise StoreError(
                 f"tag {name!r} exists, for version {taken[:12]}; a tag never moves: take another "
@@ -376,9 +385,9 @@ class Store:
         Raises:
             StoreError: There is no such version or branch, or another writer moved the branch.
         """
-        version = self.version(ref)
-        before = self.head(branch)
-        self._move(branch, version.id, "restore", {"from": before.id})
+        with Lease(self.folder, "write"):
+            version, before = self.version(ref), self.head(branch)
+            self._move(branch, version.id, "restore", {"from": before.id})
         return version
 
     def _check_free(self, name: str, noun: str) -> None:

@@ -44,8 +44,8 @@ def rows_of():
 
 
 @pytest.fixture
-def store(tmp_path):
-    return open_store(tmp_path / "store", create=True, author="kim")
+def store(place):
+    return open_store(place, create=True, author="kim")
 
 
 @pytest.fixture
