@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from curator import schema
 from curator.versions import StepRecord, diff, open_store
+from curator.versions.verify import verify
 
 IMPORT, STEP = StepRecord("import", {}, 1), StepRecord("step", {"seed": 1}, 1)
 FIELDS = [
@@ -187,3 +188,17 @@ def test_every_row_that_ever_entered_has_a_history(new_store, step):
         history = store.why(row)
         assert (row in after) == (history.state.where == "present")
         assert ("imported" if row in before else "added") == history.events[0].kind
+
+
+@settings(lawful, max_examples=6)
+@given(steps())
+def test_the_laws_hold_on_an_object_store_too(s3, tmp_path, step):
+    before, after = step
+    store = open_store(s3.new_address(), create=True, cache=Path(tempfile.mkdtemp(dir=tmp_path)))
+    parent = commit(store, table(before))
+    child = commit(store, table(after), STEP, [parent], decisions(before, after))
+    again = open_store(store.address, create=False, cache=Path(tempfile.mkdtemp(dir=tmp_path)))
+
+    assert plain(table(before)) == plain(again.rows(parent))
+    assert plain(table(after)) == plain(again.rows(child))
+    assert () == verify(again).faults

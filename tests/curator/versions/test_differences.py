@@ -6,11 +6,14 @@ import pytest
 from curator.versions import DIFF_SCHEMA, diff, diff_counts, redelivery
 from curator.versions.objects import object_path
 
+both = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
+
 
 def told(changes):
     return [tuple(row.values()) for row in changes.to_pylist()]
 
 
+@both
 def test_each_change_stands_with_its_reason_step_and_cells(story):
     store, versions = story
 
@@ -54,6 +57,7 @@ def test_backwards_no_step_leads_and_the_reason_says_so(story):
     ] == told(store.diff(versions[1], versions[0]))  # fmt: skip
 
 
+@both
 def test_versions_of_two_imports_differ_in_no_step(story, commit, rows_of):
     store, versions = story
     other = commit(rows_of({"id": "r0", "text": "where is my card", "label": "b"}), branch="other")
@@ -78,6 +82,7 @@ def test_several_steps_on_one_column_are_joined(commit, rows_of, changed, store)
     ] == told(diff(store, first, third))
 
 
+@both
 def test_a_row_dropped_and_brought_back_edited_tells_both_steps(commit, rows_of, changed, store):
     rows = rows_of({"id": "a", "text": "1"})
     first = commit(rows)

@@ -6,6 +6,8 @@ import pytest
 from curator.errors import StoreError
 from curator.versions import open_store
 
+both = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
+
 
 @pytest.fixture
 def two(commit, rows_of, changed):
@@ -15,6 +17,7 @@ def two(commit, rows_of, changed):
     return first, commit(changed(rows, {}, drop=["r1"]), on=first, step="thin", decided=decided)
 
 
+@both
 def test_a_branch_keeps_every_version_it_pointed_at(store, two):
     first, second = two
 
@@ -39,6 +42,7 @@ def test_a_note_stands_in_the_entry(store, commit, rows_of):
     assert {"recipe": "drugs"} == store.entries()[0].note
 
 
+@both
 def test_a_version_is_found_by_id_prefix_branch_tag_and_steps_back(store, two):
     first, second = two
     store.tag("first", "main~1")
@@ -50,6 +54,7 @@ def test_a_version_is_found_by_id_prefix_branch_tag_and_steps_back(store, two):
     assert {"main": second.id, "try": first.id} == store.branches()
 
 
+@both
 @pytest.mark.usefixtures("two")
 def test_an_unknown_name_is_answered_with_the_nearest(store):
     store.tag("v1", "main")
@@ -70,6 +75,7 @@ def test_going_back_too_far_is_said(store):
         store.version("main~x")
 
 
+@both
 def test_a_tag_never_moves(store, two):
     first, _ = two
     store.tag("v1", first)
@@ -79,6 +85,7 @@ def test_a_tag_never_moves(store, two):
     assert first == store.version("v1")
 
 
+@both
 @pytest.mark.usefixtures("two")
 def test_a_branch_is_not_made_twice(store):
     store.branch("try", "main")
@@ -117,6 +124,7 @@ def test_a_name_may_be_chinese(store):
     assert store.head("main") == store.version("标注")
 
 
+@both
 def test_restore_adds_an_entry_and_rewrites_none(store, two):
     first, second = two
     store.restore(first)
@@ -195,6 +203,7 @@ def test_two_writers_of_the_same_version_agree(store, two, tmp_path, commit, row
     assert 3 == len(store.entries())
 
 
+@both
 def test_the_log_is_newest_first_with_names(store, two):
     first, second = two
     store.tag("v1", first)
@@ -211,6 +220,7 @@ def test_the_log_is_newest_first_with_names(store, two):
     assert store.entries()[0].time == oldest.created
 
 
+@both
 def test_records_are_kept_once_and_listed(store):
     assert store.record("impacts", "a/b..c|probe", {"effect": 0.5})
     assert not store.record("impacts", "a/b..c|probe", {"effect": 0.7})

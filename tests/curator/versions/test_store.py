@@ -14,6 +14,8 @@ from curator.versions import open_store
 from curator.versions.local import LocalFolder
 from curator.versions.objects import object_path, put_object
 
+both = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
+
 COLUMNS = [*schema.ROW_SCHEMA.names]
 
 
@@ -21,6 +23,7 @@ def files(folder):
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
 
 
+@both
 def test_rows_come_back_sorted_by_id(store, commit, rows_of):
     version = commit(rows_of({"id": "b", "text": "2"}, {"id": "a", "text": "1", "note": "mine"}))
 
@@ -83,6 +86,7 @@ def test_a_commit_without_a_branch_moves_none(store, commit, rows_of):
     assert version == store.version(version.id[:9])
 
 
+@both
 def test_a_small_edit_writes_a_small_part_and_a_vector(store, commit, rows_of, changed):
     rows = rows_of(*({"id": f"r{i:03}", "text": f"text {i}"} for i in range(300)))
     first = commit(rows)
@@ -101,6 +105,7 @@ def test_a_small_edit_writes_a_small_part_and_a_vector(store, commit, rows_of, c
     assert rows.equals(store.rows(first))
 
 
+@both
 def test_provenance_is_kept_though_it_enters_no_digest(store, commit, rows_of, changed):
     rows = rows_of({"id": "a", "text": "1"}, {"id": "b", "text": "2"})
     first = commit(rows)
@@ -119,6 +124,7 @@ def test_a_step_that_adds_a_user_column_is_stored_whole(store, commit, rows_of):
     assert rows.equals(store.rows(second))
 
 
+@both
 def test_a_version_may_have_no_rows(store, commit, rows_of):
     first = commit(rows_of({"id": "a", "text": "1"}))
     empty = commit(rows_of(), on=first, decided=[{"row_id": "a", "action": "drop"}])
@@ -127,6 +133,7 @@ def test_a_version_may_have_no_rows(store, commit, rows_of):
     assert 0 == empty.rows
 
 
+@both
 def test_user_columns_of_many_types_come_back_as_they_were(store, commit, rows_of):
     rows = rows_of({"id": "a", "text": "1"}, {"id": "b", "text": "2"})
     for name, values in {
@@ -297,6 +304,7 @@ def forged(store, version, *, text):
     path.write_text(json.dumps(layout))
 
 
+@both
 def test_a_whole_store_holds_its_locks(story):
     store, versions = story
 
@@ -381,6 +389,7 @@ def test_of_two_writers_at_the_same_time_exactly_one_wins(story, commit, tmp_pat
     assert 4 == store.head().rows
 
 
+@both
 def test_findings_and_decisions_come_back(story):
     store, versions = story
 

@@ -5,6 +5,8 @@ import pytest
 from curator.errors import StoreError
 from curator.versions import describe, open_store, to_json, why
 
+both = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
+
 
 @pytest.fixture
 def answer(story):
@@ -124,6 +126,7 @@ def test_a_refused_candidate_says_why_it_never_became_a_row(answer):
     ] == answer("x1")
 
 
+@both
 def test_a_prefix_that_one_row_has_is_enough(story):
     store, _ = story
 
@@ -131,6 +134,7 @@ def test_a_prefix_that_one_row_has_is_enough(story):
     assert "t0" == store.why("t").row_id
 
 
+@both
 def test_a_prefix_of_several_rows_lists_them(story):
     store, _ = story
 
@@ -138,6 +142,7 @@ def test_a_prefix_of_several_rows_lists_them(story):
         store.why("r")
 
 
+@both
 def test_an_unknown_row_is_answered_with_the_nearest(story):
     store, _ = story
 
@@ -150,6 +155,7 @@ def test_an_empty_store_says_that_it_has_no_version(store):
         store.why("r0")
 
 
+@both
 def test_an_unknown_branch_is_said(story):
     store, _ = story
 
@@ -157,6 +163,7 @@ def test_an_unknown_branch_is_said(story):
         store.why("r0", branch="dev")
 
 
+@both
 def test_a_history_is_plain_json(story):
     store, versions = story
     history = store.why("r1")
