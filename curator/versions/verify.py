@@ -115,6 +115,7 @@ class _Verifier:
         self.versions: dict[str, Version] = {}
         self.layouts: dict[str, parts.Layout] = {}
         self.held: dict[str, _Held] = {}
+        self.locks: dict[str | None, pa.Table | None] = {}
         self.sound: list[str] = []
         self.suspects: list[str] = []
 
@@ -211,21 +212,30 @@ class _Verifier:
 
     def _check(self, version: Version) -> None:
         layout = self.layouts[version.id]
-        whole = [
-            self._object(name, version.id, noun)
-            for noun, name in (
-                *(("part", part.object) for part in layout.parts),
-                *(("deletion vector", p.deleted) for p in layout.parts if p.deleted),
-                ("decisions", layout.decisions),
-                ("findings", layout.findings),
-            )
-        ]
-        for check in (self._check_rows, self._check_decisions, self._check_findings):
-            if all(whole):
-                try:
-                    check(version, layout)
-                except (CuratorError, pa.ArrowException, IndexError, ValueError) as fault:
-                    self.fault(f"version {version.short}", str(fault), version.id)
+        stored = [("part", part.object) for part in layout.parts]
+        stored += [("deletion vector", p.deleted) for p in layout.parts if p.deleted]
+        needs = {
+            self._check_rows: stored,
+            self._check_decisions: [("decisions", layout.decisions)],
+            self._check_findings: [("findings", layout.findings)],
+        }
+        self._check_record(version)
+        for check, objects in needs.items():
+            whole = [self._object(name, version.id, noun) for noun, name in objects]
+            if not all(whole):
+                continue
+            try:
+                check(version, layout)
+            except (CuratorError, pa.ArrowException, IndexError, ValueError) as fault:
+                self.fault(f"version {version.short}", str(fault), version.id)
+
+    def _check_record(self, version: Version) -> None:
+        if version.lock in self.locks:
+            return
+        self.locks[version.lock] = freeze.read_record(self.folder, version.lock)
+        if self.locks[version.lock] is None:
+            what = "the record of this test lock is missing or altered; put it back from a backup"
+            self.fault(f"locks/{version.lock}", what, version.id)
 
     def _check_rows(self, version: Version, layout: parts.Layout) -> None:
         """Hash every live row again, and compare digest, counts, columns and lock."""
@@ -282,10 +292,7 @@ class _Verifier:
     def _check_lock(self, version: Version, rows: pa.Table) -> None:
         test = rows.filter(pc.equal(rows["split"], "test")).select(["id", "content"]).sort_by("id")
         test = test.cast(freeze.LOCK_SCHEMA)
-        record = freeze.read_record(self.folder, version.lock)
-        if record is None:
-            what = "the record of this test lock is missing or altered; put it back from a backup"
-            self.fault(f"locks/{version.lock}", what, version.id)
+        record = self.locks[version.lock]
         if freeze.lock_of(test) == version.lock:
             return
         apart: set[str] = set()
