@@ -40,21 +40,23 @@ def test_a_child_process_may_talk_to_this_machine():
 
 
 @pytest.mark.parametrize(
-    ("ci", "marker", "outcome"),
+    ("ci", "markers", "outcome"),
     [
-        ("true", "wordnet", "failed"),
-        ("true", "browser", "failed"),
-        ("true", "model", "failed"),
-        ("true", "data", "skipped"),
-        ("", "wordnet", "skipped"),
+        ("true", ["wordnet"], "failed"),
+        ("true", ["browser"], "failed"),
+        ("true", ["model"], "failed"),
+        ("true", ["data"], "skipped"),
+        ("true", ["data", "model"], "skipped"),
+        ("", ["wordnet"], "skipped"),
     ],
 )
-def test_in_ci_a_skip_for_a_missing_tool_fails(ci, marker, outcome, monkeypatch, request):
+def test_in_ci_a_skip_for_a_missing_tool_fails(ci, markers, outcome, monkeypatch, request):
     spec = importlib.util.spec_from_file_location("rules", RULES)
     rules = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(rules)
     monkeypatch.setenv("CI", ci)
-    request.node.add_marker(marker)
+    for marker in markers:
+        request.node.add_marker(marker)
     report = pytest.TestReport(
         "test", ("test.py", 1, "test"), {}, "skipped", ("test.py", 1, "no such tool"), "call"
     )
