@@ -196,7 +196,16 @@ def describe_steps() -> list[dict[str, Any]]:
         "step": "augment",
         "text": first_line(augment_rows),
         "version": AUGMENT_VERSION,
-        "options": [o.describe() for o in options_of(augment_rows).values()],
+        "options": [
+            {
+                "name": "with",
+                "type": "list of augmenters, each a name or a name with its own options",
+                "required": False,
+                "default": ["label_text"],
+                "text": "Augmenters to use, as `[label_text, {keyboard: {share: 0.1}}]`.",
+            },
+            *(o.describe() for o in options_of(augment_rows).values()),
+        ],
         "with": [
             {
                 "augmenter": name,
