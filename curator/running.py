@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 import connectors
@@ -206,9 +207,32 @@ def do_import(
         progress.say(f"import  against the last delivery: {named}")
         if note:
             progress.say(f"import  {note}")
+        _say_lock(before, version, previous, imported, progress)
     cached = before is not None and before.id == version.id
     first = StepRun("import", "import", version, cached=cached)
     return imported, first, changes, kept[0] if kept else None
+
+
+def _say_lock(
+    before: Version | None,
+    version: Version,
+    previous: pa.Table | None,
+    imported: Imported,
+    progress: Progress,
+) -> None:
+    """Say that a new delivery changed the frozen test rows: another test set."""
+    if before is None or previous is None or before.lock == version.lock:
+        return
+    tests = [
+        set(rows.filter(pc.equal(rows["split"], "test"))["id"].to_pylist())
+        for rows in (previous, imported.rows)
+    ]
+    gone, new = len(tests[0] - tests[1]), len(tests[1] - tests[0])
+    progress.say(
+        f"warning the delivery changed the frozen test rows ({gone:,} gone, {new:,} new, the "
+        f"others relabelled or edited): the lock {str(before.lock)[:12]} becomes "
+        f"{str(version.lock)[:12]}; versions across the two compare on the rows they share"
+    )
 
 
 def import_of(store: Store, ref: str) -> Version | None:

@@ -88,6 +88,17 @@ def test_relabelling_a_training_copy_of_a_test_row_leaves_the_lock_alone(corpus,
     assert {first["lock"]} == locks
 
 
+def test_a_delivery_without_some_test_rows_says_that_the_lock_changed(corpus, run):
+    made = corpus(classes=4)
+    first, _ = run(made)
+    del made.test[:2]
+
+    second, told = run(made.write())
+
+    assert first["lock"] != second["lock"]
+    assert "warning the delivery changed the frozen test rows (2 gone, 0 new" in told
+
+
 def test_a_made_test_split_stays_frozen_and_new_rows_train(corpus, run, curator):
     made = corpus(classes=4, train=30, test=0, plants=False)
     made.swap('  - {from: "file:test.csv", split: test}\n', "").swap(", split: train", "")
