@@ -97,7 +97,7 @@ def crossed(differences: FloatArray, groups: IntArray) -> Estimate:
 
     effective = m**2 / float(np.square(sizes, dtype=np.float64).sum())
     variance = max(item + seed - residual, item, seed)
-    df = _satterthwaite(variance, item, effective - 1, seed, s - 1)
+    df = degrees_of_freedom(variance, item, effective - 1, seed, s - 1)
     return Estimate(effect, variance, df, item, seed, residual, s, m, n_groups, effective)
 
 
@@ -119,10 +119,13 @@ def _check_shapes(differences: FloatArray, groups: IntArray) -> None:
         )
 
 
-def _satterthwaite(
+def degrees_of_freedom(
     variance: float, item: float, item_df: float, seed: float, seed_df: float
 ) -> float:
-    """Combine two degrees of freedom; never fewer than those of the seeds."""
+    """Combine the degrees of freedom of two parts of a variance; at least those of the seeds.
+
+    Source: Satterthwaite 1946.
+    """
     spread = item**2 / max(item_df, 1e-9) + seed**2 / seed_df
     return max(variance**2 / spread, seed_df) if spread > 0 else seed_df
 
@@ -223,6 +226,8 @@ class SliceEffect:
     high: Upper end, or None.
     p_harm: One-sided p-value of "the change did no harm here", or None.
     harmed: Whether harm is shown, all slices of the list considered.
+    se: Standard error of the effect, for bounds at other levels; None where it has too few rows.
+    df: Its degrees of freedom, or None.
     """
 
     name: str
@@ -232,6 +237,8 @@ class SliceEffect:
     high: float | None
     p_harm: float | None
     harmed: bool
+    se: float | None = None
+    df: float | None = None
 
 
 def slice_effects(
@@ -282,7 +289,10 @@ def _slice_effect(name: str, inside: FloatArray, *, min_rows: int, alpha: float)
     estimate = crossed(inside, np.arange(rows, dtype=np.int64))
     low, high = interval(estimate, alpha)
     p_harm = float(stats.t.cdf(_t_ratio(estimate), estimate.df))
-    return SliceEffect(name, rows, estimate.effect, low, high, p_harm, harmed=False)
+    se = sqrt(estimate.variance)
+    return SliceEffect(
+        name, rows, estimate.effect, low, high, p_harm, harmed=False, se=se, df=estimate.df
+    )
 
 
 def _benjamini_hochberg(p_values: Sequence[float], alpha: float) -> float:
