@@ -5,19 +5,43 @@ The spec comes from a recipe where one is given, else from the run that made the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from curator.about import find_about
 from curator.context import Context
 from curator.errors import MeasureError
-from curator.impact.claim import claim
+from curator.impact.claim import Impact, claim
 from curator.impact.measure import first_used, measure_pair
 from curator.options import unknown_name
 from curator.progress import SILENT, Progress
 from curator.recipe import TIERS, MeasureSpec, Recipe, load
 from curator.versions.manifest import Version
 from curator.versions.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What was claimed of one change.
+
+    impacts: One per tier, the dearest last.
+    first_used: When these test rows were first measured on, ISO 8601.
+    work: What was computed now, and what was found in the cache.
+    """
+
+    impacts: tuple[Impact, ...]
+    first_used: str | None
+    work: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the dearest impact as JSON values; cheaper tiers stand under `screens`."""
+        return {
+            **self.impacts[-1].as_dict(),
+            "screens": [impact.as_dict() for impact in self.impacts[:-1]],
+            "first_used": self.first_used,
+            "work": self.work,
+        }
 
 
 def compare(
@@ -45,11 +69,45 @@ def compare(
     Raises:
         MeasureError: The tier is unknown, or nothing can be measured.
     """
+    return comparison(store, a, b, tier=tier, recipe=recipe, progress=progress).as_dict()
+
+
+def comparison(
+    store: Store,
+    a: str,
+    b: str,
+    *,
+    tier: str | None = None,
+    recipe: Path | Recipe | None = None,
+    progress: Progress = SILENT,
+) -> Compared:
+    """Claim what `compare` says, tier by tier; arguments and faults are the same."""
     before, after = store.version(a), store.version(b)
-    spec, language, base = _spec(store, after, recipe)
     if tier is not None and tier not in TIERS:
         raise MeasureError(unknown_name("measure", "tier", tier, TIERS))
+    spec, context = spec_and_context(store, before, after, recipe, progress)
     dearest = tier or spec.tiers[-1]
+    cheaper = [t for t in TIERS[: TIERS.index(dearest)] if t in spec.tiers]
+    found = tuple(
+        claim(measure_pair(store, before, after, tier=one, spec=spec, context=context))
+        for one in (*cheaper, dearest)
+    )
+    return Compared(found, first_used(store, before.lock), context.counters.as_dict())
+
+
+def spec_and_context(
+    store: Store,
+    before: Version,
+    after: Version,
+    recipe: Path | Recipe | None,
+    progress: Progress,
+) -> tuple[MeasureSpec, Context]:
+    """Give what a comparison of two versions rests on: a recipe's, else what is kept with `after`.
+
+    Raises:
+        MeasureError: No recipe is given, and no run is known that made `after`.
+    """
+    spec, language, base = _spec(store, after, recipe)
     context = Context(
         cache=store.cache,
         root=store.rows(root_of(store, before)),
@@ -58,18 +116,7 @@ def compare(
         base=base,
         progress=progress,
     )
-    cheaper = [t for t in TIERS[: TIERS.index(dearest)] if t in spec.tiers]
-    found = [
-        claim(measure_pair(store, before, after, tier=one, spec=spec, context=context))
-        for one in (*cheaper, dearest)
-    ]
-    screens = [impact.as_dict() for impact in found[:-1]]
-    return {
-        **found[-1].as_dict(),
-        "screens": screens,
-        "first_used": first_used(store, before.lock),
-        "work": context.counters.as_dict(),
-    }
+    return spec, context
 
 
 def root_of(store: Store, version: Version) -> Version:
