@@ -170,15 +170,19 @@ def prepare(
         return replace(blank, reason="the test rows all have one label")
     groups = item_groups(test.labels, context.embed(test.before), seed=GROUP_SEED)
     fresh = ~(known_to(before, test.before) | known_to(after, test.after))
-    reason = groups.unusable or _too_few(groups.groups[fresh])
+    reason = groups.unusable or too_few_fresh(groups.groups[fresh])
     if reason:
         return replace(blank, reason=reason)
     labels = {*before.training().labels, *after.training().labels, *test.labels}
     return Ready(before, after, test, fit, tuple(sorted(labels)), groups.groups, fresh, blank)
 
 
-def _too_few(fresh: IntArray) -> str | None:
-    """Say why the test rows that are new to both models cannot carry a verdict."""
+def too_few_fresh(fresh: IntArray) -> str | None:
+    """Say why the test rows that are new to both models cannot carry a verdict; None if they can.
+
+    Args:
+        fresh: Group of each of them.
+    """
     left = effective_number(fresh)
     if len(fresh) >= MIN_ROWS and left >= MIN_EFFECTIVE:
         return None
@@ -205,7 +209,7 @@ def finish(ready: Ready, context: Context) -> Measurement:
         test_rows=int(fresh.sum()),
         before_score=float(hits[0][:, fresh].mean()),
         after_score=float(hits[1][:, fresh].mean()),
-        slices=tuple(_slices(differences, test.labels, fresh)),
+        slices=tuple(slices_of(differences, test.labels, fresh)),
         cost_cpu_s=float(sum(f.cpu_s for f in (*one, *other))),
         fits=len(one) + len(other),
     )
@@ -287,20 +291,27 @@ def known_to(side: Side, texts: Sequence[str]) -> BoolArray:
     return known
 
 
-def _slices(
+def slices_of(
     differences: FloatArray, labels: Sequence[str], fresh: BoolArray
 ) -> list[dict[str, Any]]:
-    """Describe the effect on named parts of the test rows, the whole first."""
-    whole = slice_effects(differences, ["all test rows"] * len(labels))
+    """Describe the effect on named parts of the test rows, the whole first.
+
+    Args:
+        differences: After minus before, shape (s, m).
+        labels: Label of each test row; empty where labels are no classes.
+        fresh: Which test rows have no near-duplicate in training, shape (m,).
+    """
+    whole = slice_effects(differences, ["all test rows"] * len(fresh))
     found = [*whole]
     if not fresh.all():
         seen = ["near-duplicate in training" if not ok else "" for ok in fresh]
         found += [s for s in slice_effects(differences, seen) if s.name]
-    found += slice_effects(differences, [f"class {label}" for label in labels])
+    if labels:
+        found += slice_effects(differences, [f"class {label}" for label in labels])
     return [
         {
             "name": s.name, "rows": s.rows, "effect": s.effect, "low": s.low, "high": s.high,
-            "harmed": s.harmed,
+            "harmed": s.harmed, "se": s.se, "df": s.df,
         }
         for s in found
     ]  # fmt: skip
