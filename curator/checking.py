@@ -127,7 +127,11 @@ def check(
         rows, context = _of_version(store, wanted, loaded, progress)
     else:
         rows, context = _of_source(wanted, loaded, text, label, cache, notes, progress)
-    tables = [_findings(kind, loaded, rows, context, notes) for kind in STEPS]
+    tables = [
+        _findings(kind, loaded, rows, context, notes)
+        for kind, step in STEPS.items()
+        if step.is_check
+    ]
     found = pa.concat_tables([t for t in tables if t is not None])
     doubts = found.filter(
         pc.or_(found["flagged"], pc.is_in(found["issue_type"], pa.array(ALWAYS_SHOWN)))

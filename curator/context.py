@@ -281,7 +281,7 @@ def _fold_arrays(fit: finetune.CrossFit) -> Arrays:
 
 
 def served(rows: pa.Table, transforms: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Give rows as a model meets them: the test rows' texts under the version's transforms.
+    """Give rows as a model meets them: test texts and labels under the version's transforms.
 
     Args:
         rows: Row table with raw test rows.
@@ -290,14 +290,20 @@ def served(rows: pa.Table, transforms: Sequence[Mapping[str, Any]]) -> pa.Table:
     if not transforms:
         return rows
     test = pc.equal(rows["split"], "test").combine_chunks()
-    texts = rows["text"].combine_chunks()
-    raw = texts.filter(test)
+    raw = {
+        "text": rows["text"].combine_chunks().filter(test),
+        "label": rows["label"].combine_chunks().filter(test),
+    }
     for transform in transforms:
-        serving = STEPS[transform["step"]].serving
-        if serving is None:
+        kind = STEPS[transform["step"]]
+        served_by = {"text": kind.serving, "label": kind.serving_labels}
+        if not any(served_by.values()):
             raise MeasureError(f"step {transform['step']!r} has no serving transform")
-        raw = serving(raw, **transform["options"])
-    fixed = pc.replace_with_mask(texts, test, raw)
-    return rows.set_column(
-        rows.column_names.index("text"), schema.ROW_SCHEMA.field("text"), [fixed]
-    )
+        for name, serving in served_by.items():
+            if serving is not None:
+                raw[name] = serving(raw[name], **transform["options"])
+    for name, values in raw.items():
+        fixed = pc.replace_with_mask(rows[name].combine_chunks(), test, values)
+        place = rows.column_names.index(name)
+        rows = rows.set_column(place, schema.ROW_SCHEMA.field(name), [fixed])
+    return rows

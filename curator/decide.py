@@ -1,13 +1,14 @@
 """Rules turn findings into decisions: the one place that changes rows.
 
 Where several findings meet on one row a drop wins over all; edits of the text compose in the
-order of the findings. What lost stands in the reason. Test rows are never touched.
+order of the findings, and of several new labels the one with the highest score is taken. Test rows
+are never touched.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from curator import schema
 
-Action = Literal["keep", "drop", "edit"]
+Action = Literal["keep", "drop", "edit", "relabel"]
 
 REASONS = {
     "unicode": "broken characters repaired",
@@ -28,6 +29,9 @@ REASONS = {
     "near_duplicate": "near-duplicate",
     "leak": "near-duplicate of a frozen row",
     "label": "suspected label error",
+    "label_rename": "label renamed",
+    "label_merge": "labels merged",
+    "label_split": "label to be split by annotators",
     "augmented_copy": "copy of a row that is there",
     "augmented_leak": "near-duplicate of a frozen row",
     "augmented_label": "label no longer true",
@@ -74,36 +78,50 @@ def decide(rows: pa.Table, findings: pa.Table, rule: Rule, *, step: str) -> Deci
     for finding in flagged:
         if finding["row_id"] not in frozen and rule.actions.get(finding["issue_type"]):
             by_row.setdefault(finding["row_id"], []).append(finding)
-    texts = _texts_of(rows, set(by_row))
-    records = [_decision(texts[i], found, rule, step=step) for i, found in sorted(by_row.items())]
-    changing = [record for record in records if record is not None]
-    return Decided(_apply(rows, changing, step), schema.decisions(changing))
+    told = _cells_of(rows, set(by_row))
+    records = [
+        record
+        for i, found in sorted(by_row.items())
+        for record in _decisions(told[i], found, rule, step=step)
+    ]
+    return Decided(_apply(rows, records, step), schema.decisions(records))
 
 
-def _texts_of(rows: pa.Table, ids: set[str]) -> dict[str, str]:
+def _cells_of(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, str]]:
     some = rows.filter(pc.is_in(rows["id"], pa.array(sorted(ids), pa.string())))
-    return dict(zip(some["id"].to_pylist(), some["text"].to_pylist(), strict=True))
+    return {row["id"]: row for row in some.select(["id", "text", "label"]).to_pylist()}
 
 
-def _decision(
-    text: str, found: Sequence[dict[str, Any]], rule: Rule, *, step: str
-) -> dict[str, object] | None:
+def _decisions(
+    row: Mapping[str, str], found: Sequence[dict[str, Any]], rule: Rule, *, step: str
+) -> Iterator[dict[str, object]]:
     row_id = found[0]["row_id"]
     drops = [f for f in found if rule.actions[f["issue_type"]] == "drop"]
     edits = [f for f in found if rule.actions[f["issue_type"]] == "edit"]
+    labels = [f for f in found if rule.actions[f["issue_type"]] == "relabel"]
     common: dict[str, object] = {"row_id": row_id, "step": step, "by": "rule"}
     if drops and row_id in rule.protected:
         why = f"{REASONS[drops[0]['issue_type']]}, kept: {rule.protected[row_id]}"
-        return {**common, "action": "keep", "reason": why, **_evidence(drops[0])}
+        yield {**common, "action": "keep", "reason": why, **_evidence(drops[0])}
+        return
     if drops:
-        return {**common, "action": "drop", "reason": _named(drops), **_evidence(drops[0])}
-    if edits and edits[-1]["suggestion"] != text:
-        change = {"before": text, "after": edits[-1]["suggestion"]}
-        as_json = {k: json.dumps({"text": v}, ensure_ascii=False) for k, v in change.items()}
-        return {**common, "action": "edit", "reason": _named(edits), **as_json} | {
-            "issue_type": edits[-1]["issue_type"]
-        }
-    return None
+        yield {**common, "action": "drop", "reason": _named(drops), **_evidence(drops[0])}
+        return
+    if edits and edits[-1]["suggestion"] != row["text"]:
+        change = _change("text", row["text"], edits[-1]["suggestion"])
+        issue = {"issue_type": edits[-1]["issue_type"]}
+        yield {**common, "action": "edit", "reason": _named(edits), **change, **issue}
+    if labels:
+        best = max(labels, key=lambda f: f["score"] or 0.0)
+        if best["suggestion"] != row["label"]:
+            change = _change("label", row["label"], best["suggestion"])
+            evidence = {name: best[name] for name in ("issue_type", "score")}
+            yield {**common, "action": "relabel", "reason": _named([best]), **change, **evidence}
+
+
+def _change(column: str, before: str, after: str) -> dict[str, str]:
+    sides = {"before": before, "after": after}
+    return {k: json.dumps({column: v}, ensure_ascii=False) for k, v in sides.items()}
 
 
 def _named(found: Sequence[dict[str, Any]]) -> str:
@@ -117,16 +135,18 @@ def _evidence(finding: dict[str, Any]) -> dict[str, object]:
 def _apply(rows: pa.Table, records: Sequence[dict[str, object]], step: str) -> pa.Table:
     dropped = pa.array([r["row_id"] for r in records if r["action"] == "drop"], pa.string())
     left = rows.filter(pc.invert(pc.is_in(rows["id"], dropped)))
-    edits = {str(r["row_id"]): str(r["after"]) for r in records if r["action"] == "edit"}
-    if not edits:
+    changes: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record["action"] in ("edit", "relabel"):
+            changes.setdefault(str(record["row_id"]), {}).update(json.loads(str(record["after"])))
+    if not changes:
         return left
-    ids, texts = left["id"].to_pylist(), left["text"].to_pylist()
-    steps = left["step"].to_pylist()
-    for position, row_id in enumerate(ids):
-        if row_id in edits:
-            texts[position] = json.loads(edits[row_id])["text"]
-            steps[position] = step
-    for name, values in (("text", texts), ("step", steps)):
+    columns = {name: left[name].to_pylist() for name in ("text", "label", "step")}
+    for position, row_id in enumerate(left["id"].to_pylist()):
+        if row_id in changes:
+            for name, value in {**changes[row_id], "step": step}.items():
+                columns[name][position] = value
+    for name, values in columns.items():
         place = left.column_names.index(name)
         left = left.set_column(place, schema.ROW_SCHEMA.field(name), [values])
     return left
@@ -150,8 +170,8 @@ def added(rows: pa.Table, *, step: str) -> pa.Table:
 
 def rejected(findings: pa.Table, candidates: pa.Table, *, step: str) -> pa.Table:
     """Record augmented rows that a filter refused: they never became rows, but have a history."""
-    names = [candidates[name].to_pylist() for name in ("id", "text", "label")]
-    content = {i: {"text": text, "label": label} for i, text, label in zip(*names, strict=True)}
+    told = candidates.select(["id", "text", "label", "parent"]).to_pylist()
+    content = {row.pop("id"): row for row in told}
     return schema.decisions(
         {
             "row_id": finding["row_id"],

@@ -5,9 +5,8 @@ Nothing here knows versions: rows and context in, rows with decisions and findin
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +20,9 @@ from curator import filters, schema
 from curator.context import Context, served
 from curator.decide import Decided, added, decide, rejected
 from curator.errors import StepError
+from curator.label_maps import benchmark_name, label_maps, renamed
 from curator.labels import Label
-from curator.options import options_of
+from curator.options import options_of, plain
 from curator.recipe import StepSpec
 from curator.registry import AUGMENT_VERSION, STEPS
 
@@ -124,11 +124,22 @@ def _check_and_decide(
         )
     findings = findings_of(step.kind, step.options, served(rows, transforms), context)
     decided = ruled(step, name, rows, findings)
-    if kind.serving is not None:
-        fix = {k: v for k, v in step.options.items() if k in options_of(kind.serving)}
-        plain = json.loads(json.dumps(fix))
-        transforms = (*transforms, {"step": step.kind, "options": plain, "version": kind.version})
-    return Outcome(decided.rows, decided.decisions, findings, transforms)
+    notes = kind.notes(findings) if kind.notes is not None else ()
+    transforms = (*transforms, *_serving(step))
+    return Outcome(decided.rows, decided.decisions, findings, transforms, notes)
+
+
+def _serving(step: StepSpec) -> Iterator[Mapping[str, Any]]:
+    """Give what of a step also applies to test rows when a model is measured or served."""
+    kind = STEPS[step.kind]
+    serving = kind.serving or kind.serving_labels
+    if serving is None:
+        return
+    fix = {k: plain(v) for k, v in step.options.items() if k in options_of(serving)}
+    made: dict[str, Any] = {"step": step.kind, "options": fix, "version": kind.version}
+    if kind.serving_labels is not None:
+        made["benchmark"] = benchmark_name(fix)
+    yield made
 
 
 def _augment(
@@ -141,7 +152,8 @@ def _augment(
     labels: Mapping[str, Label],
 ) -> Outcome:
     train = rows.filter(pc.equal(rows["split"], "train"))
-    made = [_made(entry, step.options, train, labels) for entry in step.options["with"]]
+    now = _renamed(labels, transforms)
+    made = [_made(entry, step.options, train, now) for entry in step.options["with"]]
     notes = [note for one in made for note in one.notes]
     notes += [
         f"{entry['augmenter']}: {count:,} rows got no augmented row: {reason}"
@@ -172,16 +184,25 @@ def _augment(
     return Outcome(together, decisions, filtered.findings, transforms, tuple(notes))
 
 
+def _renamed(
+    labels: Mapping[str, Label], transforms: tuple[Mapping[str, Any], ...]
+) -> dict[str, list[str]]:
+    """Give the texts of each label under the name that the label maps so far gave it."""
+    texts: dict[str, list[str]] = {}
+    for key, label in labels.items():
+        texts.setdefault(renamed(key, label_maps(transforms)), []).extend(label.texts)
+    return texts
+
+
 def _made(
     entry: Mapping[str, Any],
     options: Mapping[str, Any],
     train: pa.Table,
-    labels: Mapping[str, Label],
+    texts: Mapping[str, list[str]],
 ) -> augmenters.Augmented:
     augmenter = augmenters.AUGMENTERS[entry["augmenter"]]
     own = {k: v for k, v in entry.items() if k != "augmenter"}
     if augmenter.kind == "label_text":
-        texts = {key: label.texts for key, label in labels.items()}
         return augmenter.function(texts, train, seed=options["seed"], **own)
     return augmenter.function(train, seed=options["seed"], **own)
 

@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 
 import reports
 from curator.about import RunAbout
+from curator.context import served
 from curator.decide import REASONS
 from curator.impact.claim import Impact
 from curator.impact.design import SEEDS
 from curator.impact.measure import first_used
 from curator.impact.planning import POWER, default_margin, planned_effect
 from curator.impact.statistics import ALPHA
+from curator.label_maps import label_maps, renamed
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
@@ -32,6 +34,7 @@ STEP_ISSUES = {
     "leaks": ("leak",),
     "label_errors": ("label",),
     "augment": ("augmented_copy", "augmented_leak", "augmented_label"),
+    "map_labels": ("label_split",),
 }
 STEP_SENTENCES = {
     "clean": "Texts were repaired; rows with nothing to read were removed.",
@@ -39,6 +42,7 @@ STEP_SENTENCES = {
     "leaks": "Training rows that stand, nearly alike, among the test rows were removed.",
     "label_errors": "Training rows whose label a model contradicts were removed.",
     "augment": "Rows were added to training, each checked for copies, leaks and its label.",
+    "map_labels": "Labels were renamed or merged; test rows are scored under the same map.",
 }
 
 
@@ -128,9 +132,10 @@ def _version(store: Store, steps: Sequence[Step], at: int, cli: str) -> reports.
 
 
 def _corpus(store: Store, head: Version, about: RunAbout, cli: str) -> reports.CorpusFacts:
-    rows = store.rows(head)
+    rows = served(store.rows(head), head.transforms)
     by_class = Counter(zip(rows["label"].to_pylist(), rows["split"].to_pylist(), strict=True))
-    names = sorted({label for label, _ in by_class} | set(about.labels))
+    declared = {renamed(label, label_maps(head.transforms)) for label in about.labels}
+    names = sorted({label for label, _ in by_class} | declared)
     return reports.CorpusFacts(
         rows=head.rows,
         train=head.splits.get("train", 0),
@@ -174,7 +179,7 @@ def _issues(store: Store, steps: Sequence[Step], at: int, cli: str) -> Iterator[
     alive = set(last["id"].to_pylist())
     acted = {d["row_id"]: d for d in decisions.to_pylist()}
     span = _span(steps, at)
-    for issue_type in STEP_ISSUES[step.kind]:
+    for issue_type in STEP_ISSUES.get(step.kind, ()):
         here = findings.filter(pc.equal(findings["issue_type"], issue_type))
         shown = here if issue_type == "label_conflict" else here.filter(here["flagged"])
         rows = shown.sort_by([("score", "descending"), ("row_id", "ascending")]).to_pylist()
@@ -248,7 +253,7 @@ def _change(store: Store, steps: Sequence[Step], at: int, cli: str) -> reports.S
     )  # fmt: skip
     return reports.StepFacts(
         step=step.name,
-        sentence=" ".join((STEP_SENTENCES[step.kind], *step.notes)),
+        sentence=" ".join((STEP_SENTENCES.get(step.kind, "Rows were changed."), *step.notes)),
         version=step.version.id,
         actions=actions,
         command=f"{cli} diff {span.replace('..', ' ')}",

@@ -1,8 +1,8 @@
 """A function's keyword-only signature is its option schema: the one source for YAML, CLI and docs.
 
 `options_of` reads the signature, `bind` checks what a recipe gives against it. Types understood:
-bool, int, float, str, Literal, tuple of one of these, T | None, and a frozen dataclass, which is
-written as a mapping in YAML.
+bool, int, float, str, Literal, tuple of one of these, T | None, a Mapping from text to one of
+these, and a frozen dataclass, which is written as a mapping in YAML too.
 """
 
 from __future__ import annotations
@@ -114,9 +114,17 @@ def coerce(value: Any, wanted: Any) -> Any:
     if origin in {tuple, list, Sequence}:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(coerce(item, typing.get_args(wanted)[0]) for item in items)
-    if dataclasses.is_dataclass(wanted):
-        return _dataclass(value, wanted)
-    return _scalar(value, wanted)
+    if origin is Mapping:
+        return _mapping(value, typing.get_args(wanted)[1])
+    return _dataclass(value, wanted) if dataclasses.is_dataclass(wanted) else _scalar(value, wanted)
+
+
+def _mapping(value: Any, wanted: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(  # noqa: TRY004 - the caller reports every fault of a value alike
+            f"found {value!r}, expected a mapping of text to {type_name(wanted)}"
+        )
+    return {str(key): coerce(item, wanted) for key, item in value.items()}
 
 
 def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
@@ -173,6 +181,8 @@ def type_name(wanted: Any) -> str:
         return " | ".join(type_name(a) for a in arguments if a is not types.NoneType) + " | null"
     if origin in {tuple, list, Sequence}:
         return f"list of {type_name(arguments[0])}"
+    if origin is Mapping:
+        return f"mapping of text to {type_name(arguments[1])}"
     if dataclasses.is_dataclass(wanted):
         keys = ", ".join(f"{n}: {type_name(t)}" for n, t in typing.get_type_hints(wanted).items())
         return f"mapping of {keys}"

@@ -320,7 +320,9 @@ class _Reader:
             self.fault(body.line, f"step {kind!r}: expected a mapping of options")
             return None
         given = body.value or {}
-        options, faults = bind_step(kind, {k: v.plain() for k, v in given.items()})
+        # Labels are text, as they are spelt: `no` and `57` too.
+        values = {k: v.text() if kind == "map_labels" else v.plain() for k, v in given.items()}
+        options, faults = bind_step(kind, values)
         for option, message in faults:
             self.fault(given[option].line if option in given else here.line, message)
         return StepSpec(kind, options, here.line)

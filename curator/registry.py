@@ -21,6 +21,7 @@ from curator.checks.label_errors import floor_flags, label_errors
 from curator.checks.leaks import leaks
 from curator.checks.text import clean, fix_texts
 from curator.decide import Action, Rule
+from curator.label_maps import map_faults, map_labels, mapped, relabel_mapped, split_notes
 from curator.options import Option, bind, first_line, options_of, plain
 
 Fault = tuple[str | None, str]
@@ -34,12 +35,18 @@ class StepKind:
     rule: rows, findings and the rule's own options -> Rule.
     version: Raised whenever the step's output changes for the same input.
     serving: Text fix that also applies to test rows when a model is measured or served.
+    serving_labels: Label map that likewise applies to the labels of test rows.
+    notes: Sentences for a person, from the findings.
+    is_check: Doubts rows of its own accord, so `curator check` runs it.
     """
 
     check: Callable[..., pa.Table]
     rule: Callable[..., Rule]
     version: int
     serving: Callable[..., pa.Array] | None = None
+    serving_labels: Callable[..., pa.Array] | None = None
+    notes: Callable[[pa.Table], tuple[str, ...]] | None = None
+    is_check: bool = True
 
     def options(self) -> dict[str, Option]:
         """Give the options of check and rule by name."""
@@ -109,6 +116,14 @@ STEPS: dict[str, StepKind] = {
     "duplicates": StepKind(duplicates, drop_duplicates, version=1),
     "leaks": StepKind(leaks, drop_leaks, version=1),
     "label_errors": StepKind(label_errors, drop_suspects, version=1),
+    "map_labels": StepKind(
+        map_labels,
+        relabel_mapped,
+        version=1,
+        serving_labels=mapped,
+        notes=split_notes,
+        is_check=False,
+    ),
 }
 
 LATER_ACTIONS = {
@@ -139,7 +154,7 @@ def augment_rows(
     del rows, near, keep_label, copies, seed
 
 
-AUGMENT_VERSION = 1
+AUGMENT_VERSION = 2
 
 
 def bind_step(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
@@ -151,6 +166,8 @@ def bind_step(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     if name == "augment":
         return _bind_augment(given)
     options, faults = bind(f"step {name!r}", STEPS[name].options(), given)
+    if name == "map_labels" and not faults:
+        faults += map_faults(options)
     if (later := options.get("action")) in LATER_ACTIONS:
         faults.append(
             (

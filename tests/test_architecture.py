@@ -75,7 +75,7 @@ LAYERS = (
         "curator.buckets", "curator.checks", "curator.checks.*", "curator.confident",
         "curator.decide", "curator.filters", "curator.impact", "curator.impact.claim",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.statistics",
-        "curator.near", "curator.shingles", "curator.splitting",
+        "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
     ),
     (
         "curator.doctor", "curator.foreign", "curator.guessing", "curator.init", "curator.labels",

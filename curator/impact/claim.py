@@ -34,6 +34,7 @@ class Measurement:
     slices: Effects on named parts of the test rows, "all test rows" first.
     cost_cpu_s: CPU seconds of the fits behind it, cached ones at what they once cost.
     fits: Number of fits behind it, cached ones included.
+    shared: Which labels both sides were scored on, where a label map stands between them.
     """
 
     before: str
@@ -53,6 +54,7 @@ class Measurement:
     cost_cpu_s: float
     fits: int
     model: str
+    shared: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -173,6 +175,7 @@ def _sentence(impact: Impact) -> str:
         f"on this training set, with this spec ({m.tier}, {m.model}), "
         f"{len(m.seeds)} paired seeds and {m.test_rows:,} frozen test rows"
     )
+    about += f", {m.shared}" if m.shared else ""
     if impact.verdict == "identical":
         return "The model sees the same training set as before, so nothing was run."
     if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:

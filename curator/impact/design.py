@@ -23,6 +23,7 @@ from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
 from curator.impact.planning import default_margin
 from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed, slice_effects
+from curator.label_maps import SharedLabels, label_maps, shared_labels
 from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
 from curator.recipe import MeasureSpec
@@ -67,7 +68,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """The frozen test rows both versions share, and their texts under each version's transforms."""
+    """The frozen test rows both versions share, and their texts under each version's transforms.
+
+    labels: The coarsest labels both versions share, those of the rows where no map changes them.
+    shared: How the labels of a label map become shared ones; None where neither side has a map.
+    """
 
     __test__ = False  # not a test class, whatever its name
 
@@ -75,6 +80,7 @@ class TestSet:
     labels: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
+    shared: SharedLabels | None = None
 
 
 def shared_test_rows(before: Side, after: Side) -> TestSet:
@@ -97,15 +103,28 @@ def shared_test_rows(before: Side, after: Side) -> TestSet:
             "nothing can be compared; measure versions of one corpus, or bring a test split"
         )
     wanted = pa.array(shared)
-    one, other = (
-        s[1].filter(pc.is_in(s[1]["id"], wanted)).select(["id", "label", "text"]) for s in sides
+    raw, one, other = (
+        rows.filter(pc.is_in(rows["id"], wanted)).select(["id", "label", "text"])
+        for rows in (sides[0][0], sides[0][1], sides[1][1])
     )
+    labels = raw["label"].to_pylist()
+    joint = _shared_labels(before, after, labels)
     return TestSet(
         tuple(one["id"].to_pylist()),
-        tuple(one["label"].to_pylist()),
+        tuple(labels if joint is None else (joint.raw[label] for label in labels)),
         tuple(one["text"].to_pylist()),
         tuple(other["text"].to_pylist()),
+        joint,
     )
+
+
+def _shared_labels(before: Side, after: Side, raw: Sequence[str]) -> SharedLabels | None:
+    """Find the labels on which sides with label maps can be compared; None where none has one."""
+    sides = [
+        (label_maps(side.transforms), set(side.train()["label"].to_pylist()))
+        for side in (before, after)
+    ]
+    return shared_labels(raw, *sides) if sides[0][0] or sides[1][0] else None
 
 
 def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec:
@@ -158,7 +177,7 @@ def prepare(
         before=before.version, after=after.version, tier=tier, spec="", metric=spec.metric,
         identical=False, reason=None, estimate=None, seeds=SEEDS, test_rows=len(test.ids),
         margin=margin, before_score=None, after_score=None, slices=(), cost_cpu_s=0.0, fits=0,
-        model=context.model_note(),
+        model=context.model_note(), shared=test.shared.note if test.shared else None,
     )  # fmt: skip
     if tier == "top-layers" and not context.is_encoder:
         return replace(blank, reason=f"{context.no_encoder()}; the features are {blank.model}")
@@ -201,7 +220,11 @@ def finish(ready: Ready, context: Context) -> Measurement:
     test, fresh = ready.test, ready.fresh
     one = _fits(ready.before, test.before, ready, context)
     other = _fits(ready.after, test.after, ready, context)
-    hits = [_hits(fits, ready.classes, test.labels) for fits in (one, other)]
+    told = (test.shared.before, test.shared.after) if test.shared else ({}, {})
+    hits = [
+        _hits(fits, [names.get(name, name) for name in ready.classes], test.labels)
+        for fits, names in zip((one, other), told, strict=True)
+    ]
     differences = hits[1] - hits[0]
     return replace(
         ready.blank,
@@ -273,9 +296,11 @@ def _hits(
     fits: Sequence[finetune.FitResult], classes: Sequence[str], labels: Sequence[str]
 ) -> FloatArray:
     """Score each test row under each seed, shape (s, m): 1 where the prediction is right."""
-    place = {name: k for k, name in enumerate(classes)}
+    place = {name: k for k, name in enumerate(dict.fromkeys((*classes, *labels)))}
     wanted = np.array([place[label] for label in labels])
-    return np.stack([(f.probabilities.argmax(axis=1) == wanted).astype(float) for f in fits])
+    # Under a label map several classes are one of the labels that both sides share.
+    meant = np.array([place[name] for name in classes])
+    return np.stack([(meant[f.probabilities.argmax(axis=1)] == wanted).astype(float) for f in fits])
 
 
 def known_to(side: Side, texts: Sequence[str]) -> BoolArray:
