@@ -75,12 +75,18 @@ def compare(before: pa.Table, after: pa.Table, columns: Sequence[str] | None = N
     if columns is None:
         columns = list(dict.fromkeys([*before.column_names, *after.column_names]))
     differing = {}
-    old, new = before.take(pa.array(left)), after.take(pa.array(right))
+    # Most often nothing was dropped or nothing added, and one side is as it stands.
+    old = before if _is_whole(left, before.num_rows) else before.take(pa.array(left))
+    new = after if _is_whole(right, after.num_rows) else after.take(pa.array(right))
     for name in columns:
         mask = _differs(old, new, name)
         if mask.any():
             differing[name] = mask
     return Changes(dropped, found < 0, left, right, differing)
+
+
+def _is_whole(positions: IntArray, rows: int) -> bool:
+    return len(positions) == rows and bool((positions == np.arange(rows)).all())
 
 
 def _differs(old: pa.Table, new: pa.Table, name: str) -> BoolArray:
