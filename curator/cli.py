@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.commands import history
+from curator.commands import history, people
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -347,6 +347,9 @@ store_verbs.register(app)
 
 
 history.register(app)
+
+
+people.register(app)
 
 
 def main() -> None:

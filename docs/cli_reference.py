@@ -24,7 +24,11 @@ TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "flag"
 
 def commands() -> dict[str, Any]:
     """Give the verbs in the order of the command line: name -> click command."""
-    return dict(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        found |= {name: command} if below is None else {f"{name} {n}": c for n, c in below.items()}
+    return found
 
 
 def global_options() -> list[Any]:

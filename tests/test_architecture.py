@@ -73,7 +73,8 @@ LAYERS = (
     ("curator.schema",),
     (
         "curator.buckets", "curator.checks", "curator.checks.*", "curator.confident",
-        "curator.decide", "curator.filters", "curator.impact", "curator.impact.claim",
+        "curator.decide", "curator.edit_cells", "curator.filters", "curator.impact", "curator.impact.claim",
+        "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.statistics",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
     ),
@@ -83,12 +84,15 @@ LAYERS = (
         "curator.registry", "curator.sources", "curator.yaml_nodes",
     ),
     ("curator.versions", "curator.versions.*"),
-    ("curator.context", "curator.execute", "curator.importing", "curator.impact.design"),
+    (
+        "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
+        "curator.impact.answers", "curator.impact.outside", "curator.impact.trainer",
+    ),
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
     ("curator.comparing", "curator.facts"),
     (
-        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
-        "curator.replaying", "curator.reverting", "curator.running",
+        "curator.checking", "curator.gating", "curator.rebuilding", "curator.rechecking",
+        "curator.recipe_diff", "curator.replaying", "curator.reverting", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
     ("curator.session", "curator.show", "curator.graph"),
@@ -112,6 +116,8 @@ STRANGERS = (
     ("curator.context", ("curator.versions", "curator.versions.*")),
     ("curator.importing", ("curator.versions", "curator.versions.*")),
     ("curator.impact.design", ("curator.versions", "curator.versions.*")),
+    ("curator.impact.outside", ("curator.versions", "curator.versions.*")),
+    ("curator.impact.trainer", ("curator.versions", "curator.versions.*")),
 )
 """(module, what it does not know)."""
 
@@ -130,10 +136,15 @@ ONLY_FROM = {
     "curator.python": (),
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
     "curator.execute": (
-        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
+        "curator.checking", "curator.editing", "curator.rebuilding", "curator.rechecking", "curator.reverting",
         "curator.running",
     ),
-    "curator.impact.design": ("curator.facts", "curator.impact.measure", "curator.plan"),
+    "curator.gating": SCREEN,
+    "curator.impact.design": (
+        "curator.facts", "curator.gating", "curator.impact.measure", "curator.impact.outside",
+        "curator.plan",
+    ),
+    "curator.impact.trainer": ("curator.gating",),
 }  # fmt: skip
 """Modules with few callers, all named: what composes is not composed."""
 
