@@ -73,8 +73,8 @@ LAYERS = (
     ("curator.schema",),
     (
         "curator.buckets", "curator.checks", "curator.checks.*", "curator.confident",
-        "curator.decide", "curator.edit_cells", "curator.filters", "curator.impact", "curator.impact.claim",
-        "curator.impact.gate", "curator.impact.gate_pages",
+        "curator.decide", "curator.edit_cells", "curator.filters", "curator.impact",
+        "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.statistics",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
     ),
@@ -91,8 +91,8 @@ LAYERS = (
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
     ("curator.comparing", "curator.facts"),
     (
-        "curator.checking", "curator.gating", "curator.rebuilding", "curator.rechecking",
-        "curator.recipe_diff", "curator.replaying", "curator.reverting", "curator.running",
+        "curator.checking", "curator.editing", "curator.gating", "curator.rebuilding",
+        "curator.rechecking", "curator.recipe_diff", "curator.replaying", "curator.reverting", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
     ("curator.session", "curator.show", "curator.graph"),
@@ -136,7 +136,7 @@ ONLY_FROM = {
     "curator.python": (),
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
     "curator.execute": (
-        "curator.checking", "curator.editing", "curator.rebuilding", "curator.rechecking", "curator.reverting",
+        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
         "curator.running",
     ),
     "curator.gating": SCREEN,
