@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.commands import history, people
+from curator.commands import history, measuring, people
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -283,17 +283,26 @@ def check(
 
 
 @app.command()
-def measure(
+def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     a: Ref,
     b: Ref,
     tier: Annotated[str | None, typer.Option(help="probe or top-layers.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")] = None,
+    scores: measuring.ScoreFiles = None,
+    train_with: measuring.TrainWith = None,
+    seeds: measuring.Seeds = 5,
+    time_limit: measuring.TimeLimit = None,
+    files: measuring.Files = "jsonl",
     as_json: Json = False,
 ) -> None:
     """Say what the change from version A to version B did to the model, with its error bar."""
-    from curator.comparing import compare
+    from curator.gating import measure as measure_change
+    from curator.gating import outside
 
-    impact = compare(store_here(), a, b, tier=tier, recipe=recipe, progress=progress())
+    by = outside(scores, train_with, seeds=seeds, time_limit_s=time_limit, files=files)
+    impact = measure_change(
+        store_here(), a, b, tier=tier, recipe=recipe, by=by, progress=progress()
+    ).as_dict()
     print_json(impact) if as_json else show.impact(impact)
 
 
@@ -350,6 +359,9 @@ history.register(app)
 
 
 people.register(app)
+
+
+measuring.register(app)
 
 
 def main() -> None:

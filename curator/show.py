@@ -338,6 +338,20 @@ def impact(found: Mapping[str, Any]) -> None:
         screen.print(f"these test rows were first measured on {found['first_used']}", markup=False)
 
 
+def gate(found: Mapping[str, Any]) -> None:
+    """Show the answer of a gate, and each protected class."""
+    screen = console()
+    screen.print(found["sentence"], markup=False)
+    records = [
+        (c["name"], c["rows"], _points(c["effect"]), _points(c["low"]), _points(c["high"]),
+         f"{c['limit'] * 100:.1f}", c["outcome"].replace("_", " "))
+        for c in found["classes"]
+    ]  # fmt: skip
+    if records:
+        columns = ("class", "rows", "effect", "at least", "at most", "may lose", "")
+        screen.print(_table(columns, records))
+
+
 def check(found: Checked) -> None:
     """Show findings by kind, with examples."""
     screen = console()

@@ -73,13 +73,13 @@ LAYERS = (
     ("curator.schema",),
     (
         "curator.buckets", "curator.checks", "curator.checks.*", "curator.confident",
-        "curator.decide", "curator.edit_cells", "curator.filters", "curator.impact",
+        "curator.decide", "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.statistics",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
     ),
     (
-        "curator.doctor", "curator.foreign", "curator.guessing", "curator.init", "curator.labels",
+        "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing", "curator.init", "curator.labels",
         "curator.options", "curator.progress", "curator.recipe", "curator.recipe_text",
         "curator.registry", "curator.sources", "curator.yaml_nodes",
     ),
@@ -92,7 +92,8 @@ LAYERS = (
     ("curator.comparing", "curator.facts"),
     (
         "curator.checking", "curator.editing", "curator.gating", "curator.rebuilding",
-        "curator.rechecking", "curator.recipe_diff", "curator.replaying", "curator.reverting", "curator.running",
+        "curator.rechecking", "curator.recipe_diff", "curator.replaying", "curator.reverting",
+        "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
     ("curator.session", "curator.show", "curator.graph"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from curator.impact.planning import planned_effect, smallest_effect, what_would_decide
+from curator.impact.planning import PLANNED, planned_effect, smallest_effect, what_would_decide
 from curator.impact.statistics import (
     ALPHA,
     Estimate,
@@ -159,6 +159,8 @@ def claim_together(measurements: Sequence[Measurement], *, alpha: float = ALPHA)
 
 
 def _planned(m: Measurement, alpha: float) -> float | None:
+    if m.tier not in PLANNED:  # the noise of a trainer that was never met is not known
+        return None
     if m.test_rows < 2 or len(m.seeds) < 2:  # noqa: PLR2004 - no noise from one
         return None
     return planned_effect(m.tier, rows=m.test_rows, seeds=len(m.seeds), alpha=alpha)
