@@ -75,6 +75,47 @@ def count_wrong_labels(labels: IntArray, probabilities: FloatArray) -> int:
     return int(num_label_issues(labels, checked))
 
 
+def confident_joint(labels: IntArray, probabilities: FloatArray) -> IntArray:
+    """Count rows by given class and the class they confidently belong to.
+
+    Args:
+        labels: Given class per row, shape (n,), values 0..k-1; classes may be absent.
+        probabilities: Out-of-sample class probabilities, shape (n, k), rows sum to 1.
+
+    Returns:
+        Counts, shape (k, k), given class by row; scaled such that they sum to n, and each row to
+        the rows of that class.
+
+    Raises:
+        StepError: As `flag_labels`.
+
+    Source: Northcutt, Jiang and Chuang 2021; cleanlab's compute_confident_joint.
+    """
+    checked = _checked(labels, probabilities)
+    if len(np.unique(labels)) <= 1:
+        sizes = np.bincount(labels, minlength=probabilities.shape[1])
+        return np.asarray(np.diag(sizes), dtype=np.int64)
+    from cleanlab.count import compute_confident_joint
+
+    return np.asarray(compute_confident_joint(labels, checked), dtype=np.int64)
+
+
+def self_confidence(labels: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Give cleanlab's own score: the probability of the given label; lower is more suspicious.
+
+    Args:
+        labels: Given class per row, shape (n,), values 0..k-1.
+        probabilities: Out-of-sample class probabilities, shape (n, k).
+
+    Returns:
+        The column `label_score` of cleanlab's Datalab, shape (n,), 0..1.
+
+    Raises:
+        StepError: As `flag_labels`.
+    """
+    return np.asarray(_checked(labels, probabilities)[np.arange(len(labels)), labels])
+
+
 def _checked(labels: IntArray, probabilities: FloatArray) -> npt.NDArray[np.float64]:
     """Give the probabilities in double precision, or say what is wrong with them."""
     if labels.ndim != 1 or probabilities.shape[:1] != labels.shape or probabilities.ndim != 1 + 1:

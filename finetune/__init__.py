@@ -5,9 +5,10 @@ from .crossfit import CrossFit, crossfit, predict_children
 from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
 from .loop import FitResult, Training, fit_key, fit_revision, fit_scores
+from .panel import Panel, ask_panel
 from .probe import Projection, fit_projection, load_projection
 from .spec import FitSpec, default_spec
-from .tfidf import TfidfModel, fit_tfidf, load_tfidf
+from .tfidf import Terms, TfidfModel, fit_tfidf, load_tfidf
 
 __all__ = [
     "CrossFit",
@@ -17,10 +18,13 @@ __all__ = [
     "FitJob",
     "FitResult",
     "FitSpec",
+    "Panel",
     "Progress",
     "Projection",
+    "Terms",
     "TfidfModel",
     "Training",
+    "ask_panel",
     "count_missing",
     "crossfit",
     "default_spec",

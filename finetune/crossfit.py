@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import FitError
 from .keys import FloatArray, IntArray, text_key, uniform
-from .logistic import blas_threads, fit_logistic, with_bias
+from .logistic import blas_threads, fit_logistic, only_class, with_bias
 from .probe import check_finite, predict_probe
 
 FLOOR = 1e-6
@@ -66,8 +66,7 @@ def crossfit(
         Probabilities in the order of the rows, the folds, and the fold models.
 
     Raises:
-        FitError: Too few groups for the folds, one class alone on a training side, or a feature
-            that is not finite.
+        FitError: Too few groups for the folds, one class only, or a feature that is not finite.
     """
     _check(features, labels, groups, classes, folds)
     fold = fold_of(groups, folds=folds, seed=seed)
@@ -142,6 +141,9 @@ def _check(
 def _fold_head(
     features: FloatArray, labels: IntArray, kept: FloatArray, number: int, classes: int, c: float
 ) -> FloatArray:
+    present = np.unique(labels[kept])
+    if len(present) == 1 and (labels != present[0]).any():
+        return only_class(features.shape[1], int(present[0]), classes)
     try:
         return fit_logistic(features[kept], labels[kept], classes=classes, c=c)
     except FitError as error:

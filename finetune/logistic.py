@@ -89,6 +89,14 @@ def fit_logistic(
     return _head(model.coef_, model.intercept_, present, classes)
 
 
+def only_class(dimensions: int, present: int, classes: int) -> FloatArray:
+    """Give the head that knows one class alone, shape (dimensions + 1, classes), float32."""
+    head = np.zeros((dimensions + 1, classes), dtype=np.float32)
+    head[-1] = ABSENT
+    head[-1, present] = 0.0
+    return head
+
+
 def _head(coef: FloatArray, bias: FloatArray, present: IntArray, classes: int) -> FloatArray:
     if len(coef) == 1:  # the solver keeps one row for two classes
         coef, bias = np.concatenate([-coef, coef]) / 2, np.concatenate([-bias, bias]) / 2

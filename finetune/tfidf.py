@@ -29,6 +29,19 @@ MIN_TEXTS = 2
 """An n-gram of a single text is left out: it tells that text from all others and no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What n-grams say about texts.
+
+    weights: TF-IDF weight of each n-gram, sparse by row, shape (n, terms), rows of unit length.
+    reduced: The same texts on the model's axes, shape (n, d), float32; (n, 0) where these are the
+        features already.
+    """
+
+    weights: Any
+    reduced: FloatArray
+
+
 @dataclass(frozen=True)
 class TfidfModel:
     """A fitted vectoriser.
@@ -80,6 +93,16 @@ class TfidfModel:
         vectors = np.asarray(self._vectoriser.transform(texts) @ self.axes)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+
+    def terms_of(self, texts: Sequence[str], *, reduced: bool) -> Terms:
+        """Give the n-gram weights of texts, and on demand their vectors.
+
+        Args:
+            texts: n texts.
+            reduced: Give vectors too, as `transform` does.
+        """
+        vectors = self.transform(texts) if reduced else np.zeros((len(texts), 0), np.float32)
+        return Terms(self._vectoriser.transform(texts), vectors)
 
     def save(self, path: Path) -> None:
         """Write the model as npz, whole or not at all."""
