@@ -203,7 +203,9 @@ def _run(arguments: list[str], name: str, limit_s: float | None, progress: Progr
         reader = threading.Thread(target=_listen, args=(process, name, last, progress), daemon=True)
         reader.start()
         try:
-            code = process.wait(timeout=limit_s)
+            # With a timeout it is a poll: a blocking wait may sleep through an interrupt that the
+            # system gave to the reading thread.
+            code = process.wait(timeout=threading.TIMEOUT_MAX if limit_s is None else limit_s)
         except subprocess.TimeoutExpired:
             _end(process)
             raise MeasureError(
