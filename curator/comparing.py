@@ -14,6 +14,7 @@ from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, claim
 from curator.impact.measure import first_used, measure_pair
+from curator.impact.sequence import LOOKS, Plan
 from curator.options import unknown_name
 from curator.progress import SILENT, Progress
 from curator.recipe import TIERS, MeasureSpec, Recipe, load
@@ -79,9 +80,10 @@ def comparison(
     *,
     tier: str | None = None,
     recipe: Path | Recipe | None = None,
+    looks: Plan = LOOKS,
     progress: Progress = SILENT,
 ) -> Compared:
-    """Claim what `compare` says, tier by tier; arguments and faults are the same."""
+    """Claim what `compare` says, tier by tier; looks are those of `sequence`, the rest as there."""
     before, after = store.version(a), store.version(b)
     if tier is not None and tier not in TIERS:
         raise MeasureError(unknown_name("measure", "tier", tier, TIERS))
@@ -89,7 +91,7 @@ def comparison(
     dearest = tier or spec.tiers[-1]
     cheaper = [t for t in TIERS[: TIERS.index(dearest)] if t in spec.tiers]
     found = tuple(
-        claim(measure_pair(store, before, after, tier=one, spec=spec, context=context))
+        claim(measure_pair(store, before, after, tier=one, spec=spec, context=context, looks=looks))
         for one in (*cheaper, dearest)
     )
     return Compared(found, first_used(store, before.lock), context.counters.as_dict())

@@ -19,10 +19,9 @@ from curator.about import RunAbout
 from curator.context import served
 from curator.decide import REASONS
 from curator.impact.claim import Impact
-from curator.impact.design import SEEDS
 from curator.impact.measure import first_used
-from curator.impact.planning import POWER, default_margin, planned_effect
-from curator.impact.statistics import ALPHA
+from curator.impact.planning import POWER, default_margin
+from curator.impact.sequence import visible_at_last_look
 from curator.label_maps import label_maps, renamed
 from curator.versions.manifest import Version
 from curator.versions.store import Store
@@ -312,7 +311,7 @@ def _lock(
     measured = [i.measurement for _, i in impacts if i.measurement.estimate is not None]
     tier = measured[-1].tier if measured else "probe"
     claims = max((i.claims for _, i in impacts), default=1)
-    seen = planned_effect(tier, rows=rows, seeds=len(SEEDS), alpha=ALPHA / claims) if rows else None
+    seen = visible_at_last_look(tier, rows=rows, claims=claims) if rows else None
     margin = about.measure.margin if about.measure else None
     return reports.LockFacts(
         digest=head.lock,

@@ -31,6 +31,7 @@ from curator.impact.outside import (
     training_file,
 )
 from curator.impact.planning import planned_effect
+from curator.impact.sequence import FIXED, LOOKS, Plan
 from curator.impact.statistics import ALPHA
 from curator.impact.trainer import Job, Trainer, run_trainer
 from curator.progress import SILENT, Progress
@@ -224,6 +225,7 @@ def measure(
     tier: str | None = None,
     recipe: Path | None = None,
     by: Outside | None = None,
+    looks: Plan = LOOKS,
     progress: Progress = SILENT,
 ) -> Compared:
     """Say what the change from version a to version b did, whoever trains.
@@ -235,13 +237,14 @@ def measure(
         tier: probe or top-layers; None takes the dearest of the spec.
         recipe: Gives the spec; None takes the one kept with b.
         by: Who trains instead of us; None where we do.
+        looks: When to look at more seeds, where we train.
         progress: Told what happens.
 
     Raises:
         MeasureError: Nothing can be measured, or a tier is asked of an outside trainer.
     """
     if by is None:
-        return comparison(store, a, b, tier=tier, recipe=recipe, progress=progress)
+        return comparison(store, a, b, tier=tier, recipe=recipe, looks=looks, progress=progress)
     if tier is not None:
         raise MeasureError(f"--tier {tier}: an outside trainer is a tier of its own; leave it out")
     return outside_comparison(store, a, b, by=by, recipe=recipe, progress=progress)
@@ -290,7 +293,8 @@ def gate(
     """
     before, after = store.version(a), store.version(b)
     _must_be_points(rules.margin, before)
-    found = measure(store, a, b, tier=tier, recipe=recipe, by=by, progress=progress)
+    # A gate's bounds are one-sided, so the looks of a two-sided claim would stop it wrongly.
+    found = measure(store, a, b, tier=tier, recipe=recipe, by=by, looks=FIXED, progress=progress)
     classes = {
         label
         for version in (before, after)

@@ -10,9 +10,9 @@ from typing import Any
 import finetune
 from curator.context import Context
 from curator.errors import CuratorError
-from curator.impact.design import SEEDS, fit_spec
-from curator.impact.planning import default_margin, planned_effect
-from curator.impact.statistics import ALPHA
+from curator.impact.design import fit_spec
+from curator.impact.planning import default_margin
+from curator.impact.sequence import MOST_SEEDS, visible_at_last_look
 from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
 from curator.registry import STEPS
@@ -87,12 +87,12 @@ def _entry(
     name: str, step: StepSpec, rows: int, done: Version | None, recipe: Recipe, missing: int
 ) -> dict[str, Any]:
     tiers = recipe.measure.tiers if recipe.measure else ()
-    fits = len(SEEDS) * len(tiers)
+    fits = MOST_SEEDS * len(tiers)
     embeddings = missing if _embeds(step) and not done else 0
     seconds = embeddings * EMBED_S
     if not done:
         seconds += CROSSFIT_S * rows / 1000 * _embeds(step)
-        seconds += sum(FIT_S[t] * rows / 1000 * len(SEEDS) for t in tiers)
+        seconds += sum(FIT_S[t] * rows / 1000 * MOST_SEEDS for t in tiers)
     return {
         "step": name,
         "state": "done" if done else "new",
@@ -107,6 +107,7 @@ def _entry(
 def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
     notes = [
         "rows of new steps are upper bounds: what a step drops is known when it has run",
+        f"so are fits: {MOST_SEEDS} seeds are the last look, what is decided before takes fewer",
         f"features: {context.model_note()}",
         *imported.warnings,
     ]
@@ -118,14 +119,13 @@ def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
     for tier in recipe.measure.tiers:
         try:
             fit_spec(tier, recipe.measure, context)
-            alpha = ALPHA / max(1, len(recipe.steps))
-            seen = planned_effect(tier, rows=test, seeds=len(SEEDS), alpha=alpha)
+            seen = visible_at_last_look(tier, rows=test, claims=len(recipe.steps))
         except (CuratorError, finetune.FitError) as fault:
             notes.append(f"{tier}: {fault}")
             continue
         notes.append(
             f"{tier}: effects under {seen * 100:.1f} points cannot be relied on to show "
-            f"({len(recipe.steps)} steps judged together, {len(SEEDS)} seeds)"
+            f"({len(recipe.steps)} steps judged together, up to {MOST_SEEDS} seeds)"
         )
         if tier == "top-layers" and not context.is_encoder:
             notes.append(f"top-layers: not measurable, {context.no_encoder()}")

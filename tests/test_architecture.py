@@ -75,7 +75,8 @@ LAYERS = (
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
         "curator.confident", "curator.decide", "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
-        "curator.impact.groups", "curator.impact.planning", "curator.impact.statistics",
+        "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
+        "curator.impact.statistics",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
     ),
     (

@@ -11,6 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from curator.impact.planning import PLANNED, planned_effect, smallest_effect, what_would_decide
+from curator.impact.sequence import (
+    Plan,
+    Standing,
+    extended,
+    sequential_p,
+    share_at,
+    standing,
+)
 from curator.impact.statistics import (
     ALPHA,
     Estimate,
@@ -35,6 +43,7 @@ class Measurement:
     cost_cpu_s: CPU seconds of the fits behind it, cached ones at what they once cost.
     fits: Number of fits behind it, cached ones included.
     shared: Which labels both sides were scored on, where a label map stands between them.
+    plan: The looks it is one of; empty where the number of seeds was fixed beforehand.
     """
 
     before: str
@@ -55,6 +64,7 @@ class Measurement:
     fits: int
     model: str
     shared: str | None = None
+    plan: Plan = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -67,6 +77,7 @@ class Measurement:
         parts["estimate"] = Estimate(**parts["estimate"]) if parts["estimate"] else None
         parts["seeds"] = tuple(parts["seeds"])
         parts["slices"] = tuple(parts["slices"])
+        parts["plan"] = tuple((seeds, share) for seeds, share in parts.get("plan", ()))
         return cls(**parts)
 
 
@@ -75,9 +86,13 @@ class Impact:
     """What one data change did to one metric, as far as may be claimed.
 
     effect, low, high: After minus before and its interval at level 1 - alpha, fractions.
-    mde: Smallest effect this measurement could have shown (80 % power, two-sided, at alpha).
+    alpha: Level of the interval: the share of the claim's level that its look may use.
     claims: Number of claims that stand beside it (Holm), itself included.
+    mde: Smallest effect that the planned last look shows (80 % power, two-sided, at its alpha).
     sentence: The claim in words, with what it is about.
+    next: What would decide it, where it is undecided.
+    budget: Level of the claim over all its looks.
+    stopped: Why no further seeds were trained; `open` where they may be.
     """
 
     measurement: Measurement
@@ -90,6 +105,8 @@ class Impact:
     mde: float | None
     sentence: str
     next: str
+    budget: float = ALPHA
+    stopped: Standing = "decided"
 
     def as_dict(self) -> dict[str, Any]:
         """Give the impact under the names scripts rely on."""
@@ -112,6 +129,12 @@ class Impact:
             "before_score": m.before_score,
             "after_score": m.after_score,
             "alpha": self.alpha,
+            "alpha_over_looks": self.budget,
+            "looks": [
+                {"seeds": seeds, "alpha": self.budget * share, "used": seeds <= len(m.seeds)}
+                for seeds, share in m.plan
+            ],
+            "stopped": self.stopped,
             "claims": self.claims,
             "fits": m.fits,
             "model": m.model,
@@ -124,9 +147,12 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
     """Say what may be claimed of a measurement at a level.
 
     Args:
-        measurement: What was seen.
-        alpha: Allowed chance of a false claim, 0..1.
+        measurement: What was seen, at the last of its looks.
+        alpha: Allowed chance of a false claim over all looks, 0..1.
         claims: Number of claims judged together, for the record.
+
+    Raises:
+        MeasureError: The measurement is no look of its own plan.
     """
     m = measurement
     if m.estimate is None:
@@ -134,36 +160,69 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
         effect = 0.0 if m.identical else None
         # What cannot be measured can show no effect, however large.
         mde = _planned(m, alpha) if m.identical else None
-        open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "")
+        open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "", alpha)
         return replace(open_impact, sentence=_sentence(open_impact))
-    low, high = interval(m.estimate, alpha)
+    level = alpha * share_at(m.plan, len(m.seeds))
+    low, high = interval(m.estimate, level)
     word = verdict(low, high, m.margin)
-    following = what_would_decide(m.estimate, m.margin, alpha=alpha) if word == "undecided" else ""
-    mde = smallest_effect(m.estimate, alpha=alpha)
-    found = Impact(m, m.estimate.effect, low, high, word, alpha, claims, mde, "", following)
+    following = what_would_decide(m.estimate, m.margin, alpha=level) if word == "undecided" else ""
+    seeds, share = _last_look(m)
+    mde = smallest_effect(extended(m.estimate, seeds), alpha=alpha * share)
+    why = standing(m.estimate, margin=m.margin, alpha=alpha, plan=m.plan)
+    found = Impact(
+        m, m.estimate.effect, low, high, word, level, claims, mde, "", following, alpha, why
+    )
     return replace(found, sentence=_sentence(found))
+
+
+def _last_look(m: Measurement) -> tuple[int, float]:
+    return m.plan[-1] if m.plan else (len(m.seeds), 1.0)
 
 
 def claim_together(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> list[Impact]:
     """Claim what several measurements show, with Holm's correction over those that were tested.
 
+    A claim enters with the p-value of its last look over that look's share of alpha, which is a
+    p-value however the looks were stopped; so Holm holds for any dependence between the claims.
+
     Args:
-        measurements: The steps of one run, one tier.
-        alpha: Chance of one false claim or more that the whole family may take.
+        measurements: The steps of one run, one tier, each at the last of its looks.
+        alpha: Chance of one false better or worse, or more, that the whole family may take.
     """
-    tested = [m for m in measurements if m.estimate is not None]
-    levels = holm_levels([p_value(m.estimate) for m in tested if m.estimate], alpha=alpha)
-    at = {id(m): level for m, level in zip(tested, levels, strict=True)}
-    count = max(1, len(tested))
-    return [claim(m, alpha=at.get(id(m), alpha / count), claims=count) for m in measurements]
+    count = max(1, sum(m.estimate is not None for m in measurements))
+    levels = _holm(measurements, alpha)
+    return [claim(m, alpha=at, claims=count) for m, at in zip(measurements, levels, strict=True)]
+
+
+def standings(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> list[Standing]:
+    """Say of each of several claims judged together whether it is done with, as things stand."""
+    return [
+        "decided"
+        if m.estimate is None
+        else standing(m.estimate, margin=m.margin, alpha=level, plan=m.plan)
+        for m, level in zip(measurements, _holm(measurements, alpha), strict=True)
+    ]
+
+
+def _holm(measurements: Sequence[Measurement], alpha: float) -> list[float]:
+    """Give the level of each claim over its looks; what was not tested takes no part."""
+    p = [
+        sequential_p(p_value(m.estimate), share_at(m.plan, len(m.seeds)))
+        for m in measurements
+        if m.estimate is not None
+    ]
+    levels = iter(holm_levels(p, alpha=alpha))
+    untested = alpha / max(1, len(p))
+    return [untested if m.estimate is None else next(levels) for m in measurements]
 
 
 def _planned(m: Measurement, alpha: float) -> float | None:
     if m.tier not in PLANNED:  # the noise of a trainer that was never met is not known
         return None
-    if m.test_rows < 2 or len(m.seeds) < 2:  # noqa: PLR2004 - no noise from one
+    seeds, share = _last_look(m)
+    if m.test_rows < 2 or seeds < 2:  # noqa: PLR2004 - no noise from one
         return None
-    return planned_effect(m.tier, rows=m.test_rows, seeds=len(m.seeds), alpha=alpha)
+    return planned_effect(m.tier, rows=m.test_rows, seeds=seeds, alpha=alpha * share)
 
 
 def points(share: float, *, sign: bool = False) -> str:
@@ -183,7 +242,10 @@ def _sentence(impact: Impact) -> str:
     if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:
         return f"Not measurable: {m.reason}."
     span = f"[{points(impact.low, sign=True)}, {points(impact.high, sign=True)}]"
-    seen = f"{m.metric} {points(impact.effect, sign=True)} points, interval {span}"
+    seen = (
+        f"{m.metric} {points(impact.effect, sign=True)} points, "
+        f"{100 * (1 - impact.alpha):.4g} % interval {span}"
+    )
     if impact.verdict in {"better", "worse"}:
         return f"{impact.verdict.capitalize()}: {seen}, {about}."
     if impact.verdict == "equivalent":
@@ -193,7 +255,11 @@ def _sentence(impact: Impact) -> str:
             f"Equivalent: any effect is smaller than {points(m.margin)} points{certain}; "
             f"{seen}, {about}."
         )
+    ended = {
+        "hopeless": "; stopped, as the chance that more seeds would decide is under 10 %",
+        "open": "; further looks may decide",
+    }.get(impact.stopped, "")
     return (
         f"Undecided: {seen}, {about}; effects under {points(impact.mde)} points cannot be relied "
-        "on to show here."
+        f"on to show here{ended}."
     )

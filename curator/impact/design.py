@@ -22,13 +22,14 @@ from curator.errors import MeasureError
 from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
 from curator.impact.planning import default_margin
+from curator.impact.sequence import LOOKS, Plan
 from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed, slice_effects
 from curator.label_maps import SharedLabels, label_maps, shared_labels
 from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
 from curator.recipe import MeasureSpec
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (0, 1, 2, 3, 4)  # where the number of seeds is fixed beforehand; see `sequence` for looks
 # A test row this near (Jaccard) to a training row is not new to the model.
 KNOWN_JACCARD = 0.8
 GROUP_SEED = 0
@@ -138,6 +139,8 @@ def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec
 class Ready:
     """A measurement that is worth its fits: everything but the fits themselves.
 
+    Each look is finished from it anew; seeds are content-keyed, so it trains only what it adds.
+
     blank: The measurement without its estimate.
     groups: Group of each test row, shape (m,).
     fresh: Which test rows have no near-duplicate in either training set, shape (m,).
@@ -154,7 +157,13 @@ class Ready:
 
 
 def prepare(
-    before: Side, after: Side, *, tier: str, spec: MeasureSpec, context: Context
+    before: Side,
+    after: Side,
+    *,
+    tier: str,
+    spec: MeasureSpec,
+    context: Context,
+    looks: Plan = LOOKS,
 ) -> Measurement | Ready:
     """Settle a measurement without training where that can be done, else make it ready.
 
@@ -164,6 +173,7 @@ def prepare(
         tier: probe or top-layers.
         spec: Margin, metric, method.
         context: Features and caches of their chain.
+        looks: When it will be looked at.
 
     Returns:
         A finished measurement (identical, or not measurable and why), or what `finish` takes.
@@ -175,9 +185,10 @@ def prepare(
     margin = spec.margin if spec.margin is not None else default_margin(len(test.ids))
     blank = Measurement(
         before=before.version, after=after.version, tier=tier, spec="", metric=spec.metric,
-        identical=False, reason=None, estimate=None, seeds=SEEDS, test_rows=len(test.ids),
+        identical=False, reason=None, estimate=None, seeds=(), test_rows=len(test.ids),
         margin=margin, before_score=None, after_score=None, slices=(), cost_cpu_s=0.0, fits=0,
         model=context.model_note(), shared=test.shared.note if test.shared else None,
+        plan=looks,
     )  # fmt: skip
     if tier == "top-layers" and not context.is_encoder:
         return replace(blank, reason=f"{context.no_encoder()}; the features are {blank.model}")
@@ -211,15 +222,25 @@ def too_few_fresh(fresh: IntArray) -> str | None:
     )
 
 
-def finish(ready: Ready, context: Context) -> Measurement:
+def finish(
+    ready: Ready, context: Context, *, seeds: Sequence[int], counted: int = 0
+) -> Measurement:
     """Train both sides on the same seeds, where that is not done, and estimate the effect.
+
+    Args:
+        ready: What to measure.
+        context: Features and caches.
+        seeds: Those of this look.
+        counted: How many of them an earlier look has asked for, and told the counters of.
 
     Raises:
         finetune.FitError: A fit failed.
     """
     test, fresh = ready.test, ready.fresh
-    one = _fits(ready.before, test.before, ready, context)
-    other = _fits(ready.after, test.after, ready, context)
+    one, other = (
+        _fits(side, texts, ready, context, seeds=seeds, counted=counted)
+        for side, texts in ((ready.before, test.before), (ready.after, test.after))
+    )
     told = (test.shared.before, test.shared.after) if test.shared else ({}, {})
     hits = [
         _hits(fits, [names.get(name, name) for name in ready.classes], test.labels)
@@ -229,6 +250,7 @@ def finish(ready: Ready, context: Context) -> Measurement:
     return replace(
         ready.blank,
         estimate=crossed(differences[:, fresh], ready.groups[fresh]),
+        seeds=tuple(seeds),
         test_rows=int(fresh.sum()),
         before_score=float(hits[0][:, fresh].mean()),
         after_score=float(hits[1][:, fresh].mean()),
@@ -238,8 +260,8 @@ def finish(ready: Ready, context: Context) -> Measurement:
     )
 
 
-def fit_ahead(waiting: Sequence[Ready], context: Context) -> None:
-    """Train what several measurements will ask for, side by side.
+def fit_ahead(waiting: Sequence[Ready], context: Context, *, seeds: Sequence[int]) -> None:
+    """Train what the next look of several measurements will ask for, side by side.
 
     Only the dear tier is worth it; what is not trained here is trained when it is asked for.
     """
@@ -254,7 +276,7 @@ def fit_ahead(waiting: Sequence[Ready], context: Context) -> None:
         context.counters.fits += finetune.fit_ahead(
             list(jobs.values()),
             spec=dear[0].fit,
-            seeds=SEEDS,
+            seeds=seeds,
             encoder=context.model,
             cache=context.cache,
             progress=_teller(context, dear[0].fit.tier),
@@ -273,7 +295,13 @@ def _teller(context: Context, tier: str) -> Callable[[finetune.Progress], None]:
 
 
 def _fits(
-    side: Side, texts: Sequence[str], ready: Ready, context: Context
+    side: Side,
+    texts: Sequence[str],
+    ready: Ready,
+    context: Context,
+    *,
+    seeds: Sequence[int],
+    counted: int = 0,
 ) -> list[finetune.FitResult]:
     spec = ready.fit
     results = finetune.fit_scores(
@@ -281,14 +309,14 @@ def _fits(
         list(texts),
         classes=ready.classes,
         spec=spec,
-        seeds=SEEDS,
+        seeds=seeds,
         model=context.model,
         projection=context.projection if spec.tier == "probe" else None,
         cache=context.cache,
         progress=_teller(context, spec.tier),
     )
     context.counters.fits += sum(not r.cached for r in results)
-    context.counters.fits_cached += sum(r.cached for r in results)
+    context.counters.fits_cached += sum(r.cached for r in results[counted:])
     return results
 
 

@@ -1,6 +1,7 @@
 """Measure pairs and chains of versions, once: a measurement is found again by its content.
 
 Before anything is trained it is said what the test rows can show and when they were first used.
+Seeds are bought look by look (see `sequence`): a claim that is decided, or hopeless, buys no more.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from datetime import UTC, datetime
 from curator import schema
 from curator.context import Context
 from curator.errors import MeasureError
-from curator.impact.claim import Impact, Measurement, claim, claim_together, points
-from curator.impact.design import SEEDS, Ready, Side, finish, fit_ahead, prepare
+from curator.impact.claim import Impact, Measurement, claim, claim_together, points, standings
+from curator.impact.design import Ready, Side, finish, fit_ahead, prepare
 from curator.impact.groups import MIN_ROWS
-from curator.impact.planning import default_margin, planned_effect
-from curator.impact.statistics import ALPHA
+from curator.impact.planning import default_margin
+from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, visible_at_last_look
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
 from curator.versions.manifest import Version
@@ -37,69 +38,146 @@ def side_of(store: Store, version: Version) -> Side:
     return Side(version.id, store.rows(version), version.transforms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asked:
-    """A measurement that is wanted, and where it is kept."""
+    """A measurement under way: its latest look, and what a further one needs.
 
-    key: str
-    lock: str
-    found: Measurement | Ready
+    plan: When it may be looked at.
+    looks: Number of looks taken.
+    ready: What a look is finished from; None until one is not found in the store.
+    found: The latest look; None before the first.
+    """
+
+    a: Version
+    b: Version
+    sides: tuple[Side, Side]
+    plan: Plan
+    looks: int = 0
+    ready: Ready | None = None
+    found: Measurement | None = None
+
+    def seeds(self) -> tuple[int, ...]:
+        """Give the seeds of the latest look."""
+        return tuple(range(self.plan[max(0, self.looks - 1)][0]))
 
 
 def measure_pair(
-    store: Store, a: Version, b: Version, *, tier: str, spec: MeasureSpec, context: Context
+    store: Store,
+    a: Version,
+    b: Version,
+    *,
+    tier: str,
+    spec: MeasureSpec,
+    context: Context,
+    looks: Plan = LOOKS,
 ) -> Measurement:
     """Measure the change from version a to version b on one tier, or find it measured.
+
+    Args:
+        store: Holds both.
+        a: The version without the change.
+        b: The one with it.
+        tier: probe or top-layers.
+        spec: Margin, metric, method.
+        context: Features and caches of their chain.
+        looks: When to look; `FIXED` trains a fixed number of seeds.
+
+    Returns:
+        The last look that a claim at the plain level needed.
 
     Raises:
         MeasureError: There is no test row to measure on.
         LockError: The frozen test rows were tampered with.
         finetune.FitError: A fit failed.
     """
-    return _measure(store, [(a, b)], tier=tier, spec=spec, context=context)[0]
+    asked = [[_ask(store, a, b, looks)]]
+    return _measure(store, asked, tier=tier, spec=spec, context=context)[0][0]
 
 
 def _measure(
     store: Store,
-    pairs: Sequence[tuple[Version, Version]],
+    asked: Sequence[Sequence[_Asked]],
     *,
     tier: str,
     spec: MeasureSpec,
     context: Context,
-) -> list[Measurement]:
-    """Measure several changes on one tier; their fits are made side by side."""
-    asked = [_ask(store, a, b, tier=tier, spec=spec, context=context) for a, b in pairs]
-    fit_ahead([one.found for one in asked if isinstance(one.found, Ready)], context)
-    return [_settle(store, one, context) for one in asked]
+) -> list[list[Measurement]]:
+    """Measure families of changes on one tier, until no claim of any family asks for more seeds.
+
+    All first looks are taken together, so that their fits are made side by side; then those of the
+    claims that are open at the level Holm gives them now. As that level may fall with the fate of
+    the others, every claim is asked again after each round.
+    """
+    waiting = [one for family in asked for one in family]
+    while waiting:
+        _look(store, waiting, tier=tier, spec=spec, context=context)
+        waiting = [one for family in asked for one in _open(family)]
+    return [_found(family) for family in asked]
 
 
-def _ask(
-    store: Store, a: Version, b: Version, *, tier: str, spec: MeasureSpec, context: Context
-) -> _Asked:
+def _open(family: Sequence[_Asked]) -> list[_Asked]:
+    now = standings(_found(family))
+    return [one for one, at in zip(family, now, strict=True) if at == "open"]
+
+
+def _found(family: Sequence[_Asked]) -> list[Measurement]:
+    return [one.found for one in family if one.found is not None]
+
+
+def _ask(store: Store, a: Version, b: Version, looks: Plan = LOOKS) -> _Asked:
     if a.lock is None or b.lock is None:
         raise MeasureError("there is no test row, so nothing can be measured; bring a test split")
-    before, after = side_of(store, a), side_of(store, b)
-    key = schema.hash_fields(
-        MEASURE_VERSION, a.id, b.id, tier, spec.method, spec.metric, spec.margin, list(SEEDS),
-        context.model.revision, context.model.numerics,
-    )  # fmt: skip
-    known = store.recorded("impacts", key)
+    return _Asked(a, b, (side_of(store, a), side_of(store, b)), looks)
+
+
+def _look(
+    store: Store, waiting: Sequence[_Asked], *, tier: str, spec: MeasureSpec, context: Context
+) -> None:
+    """Take the next look of each; what one look of several needs is trained side by side."""
+    for one in waiting:
+        one.looks += 1
+    new = [one for one in waiting if not _known(store, one, tier=tier, spec=spec, context=context)]
+    for one in new:
+        prepared = one.ready or prepare(
+            *one.sides, tier=tier, spec=spec, context=context, looks=one.plan
+        )
+        if isinstance(prepared, Ready):
+            one.ready = prepared
+        else:
+            one.found = prepared
+    for seeds in sorted({one.seeds() for one in new}):
+        together = [one.ready for one in new if one.ready and one.seeds() == seeds]
+        fit_ahead(together, context, seeds=seeds)
+    for one in new:
+        if one.ready:
+            one.found = _finish(store, one, one.ready, context)
+        if one.found:
+            store.record("impacts", _key(one, tier, spec, context), one.found.as_dict())
+
+
+def _known(store: Store, one: _Asked, *, tier: str, spec: MeasureSpec, context: Context) -> bool:
+    known = store.recorded("impacts", _key(one, tier, spec, context))
     if known is not None:
-        found = Measurement.from_dict(known)
-        context.counters.fits_cached += found.fits
-        return _Asked(key, a.lock, found)
-    return _Asked(key, a.lock, prepare(before, after, tier=tier, spec=spec, context=context))
+        before = one.found.fits if one.found else 0
+        one.found = Measurement.from_dict(known)
+        context.counters.fits_cached += one.found.fits - before
+    return known is not None
 
 
-def _settle(store: Store, asked: _Asked, context: Context) -> Measurement:
-    found = asked.found
-    if isinstance(found, Ready):
-        # Noted before the look, so that a look that is killed counts too.
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        store.record("lock_uses", asked.lock, {"first_used": now})
-        found = finish(found, context)
-    store.record("impacts", asked.key, found.as_dict())
-    return found
+def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
+    return schema.hash_fields(
+        MEASURE_VERSION, one.a.id, one.b.id, tier, spec.method, spec.metric, spec.margin,
+        list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
+        context.model.numerics,
+    )  # fmt: skip
+
+
+def _finish(store: Store, one: _Asked, ready: Ready, context: Context) -> Measurement:
+    # Noted before the look, so that a look that is killed counts too.
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    store.record("lock_uses", str(one.a.lock), {"first_used": now})
+    counted = len(one.found.seeds) if one.found else 0
+    return finish(ready, context, seeds=one.seeds(), counted=counted)
 
 
 def first_used(store: Store, lock: str | None) -> str | None:
@@ -131,14 +209,14 @@ def measure_chain(
     """
     for tier in spec.tiers:
         steps = list(itertools.pairwise(chain))
-        pairs = [(before, after) for (_, before), (_, after) in steps]
+        families = [[_ask(store, before, after) for (_, before), (_, after) in steps]]
         if len(steps) > 1:  # with one step the chain is the step
-            pairs.append((chain[0][1], chain[-1][1]))
+            families.append([_ask(store, chain[0][1], chain[-1][1])])
         progress.say(f"measure {len(steps)} steps and the whole of them ({tier})")
-        found = _measure(store, pairs, tier=tier, spec=spec, context=context)
+        found = _measure(store, families, tier=tier, spec=spec, context=context)
         named = [name for _, (name, _) in steps]
-        claims = list(zip(named, claim_together(found[: len(steps)]), strict=True))
-        claims += [(WHOLE_CHAIN, claim(whole)) for whole in found[len(steps) :]]
+        claims = list(zip(named, claim_together(found[0]), strict=True))
+        claims += [(WHOLE_CHAIN, claim(whole)) for family in found[1:] for whole in family]
         for name, impact in claims:
             progress.say(f"impact  {tier}, {name}: {impact.sentence}")
             if impact.next:
@@ -159,9 +237,9 @@ def say_what_can_be_seen(
         if rows < MIN_ROWS:
             progress.say(f"test    {tier}: no verdict can rest on {rows} rows; add test rows")
             continue
-        seen = planned_effect(tier, rows=rows, seeds=len(SEEDS), alpha=ALPHA / max(1, steps))
+        seen = visible_at_last_look(tier, rows=rows, claims=steps)
         progress.say(
             f"test    {tier}: the smallest effect these rows can show is {points(seen)} points "
-            f"({steps} steps judged together), if they differ enough from each other; "
-            f"margin {points(margin)} points"
+            f"({steps} steps judged together, up to {MOST_SEEDS} seeds), if they differ enough "
+            f"from each other; margin {points(margin)} points"
         )

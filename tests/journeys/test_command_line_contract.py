@@ -167,7 +167,7 @@ def test_measure_says_all_that_scripts_rely_on_in_fractions(curator, finished):
     assert said["verdict"] in VERDICTS
     assert -1 <= said["low"] <= said["effect"] <= said["high"] <= 1
     assert 0 < said["margin"] < 0.1
-    assert [0, 1, 2, 3, 4] == said["seeds"]
+    assert said["seeds"] in ([0, 1, 2], [0, 1, 2, 3, 4], list(range(8)))
     # One test row has its twin in the training rows of main~5.
     assert 95 == said["test_rows"]
     assert "all test rows" == said["slices"][0]["name"]
