@@ -34,8 +34,10 @@ from curator.near import choose_shingles, near_groups, near_pairs
 from finetune.crossfit import crossfit
 from finetune.embed import Encoder, embed, open_encoder
 from finetune.loop import Training, fit_scores
+from finetune.panel import ask_panel
 from finetune.probe import Projection, fit_projection
 from finetune.spec import FitSpec, default_spec
+from finetune.tfidf import fit_tfidf
 
 SEEDS = 5
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -289,17 +291,22 @@ def suspects(bench: Bench, noisy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     vectors = embed(texts, bench.encoder, cache=bench.cache)
     groups = near_groups(ids, pairs)
     fit = crossfit(vectors, targets, groups, classes=len(bench.classes), seed=0)
-    found = label_errors(row_table(ids, texts, noisy), fit.probabilities, bench.classes)
+    terms = fit_tfidf(texts).terms_of(texts, reduced=True)
+    beliefs = ask_panel(fit, vectors, terms, targets, groups).together
+    rows = row_table(ids, texts, noisy, groups)
+    found = label_errors(rows, fit.probabilities, beliefs, bench.classes)
     flags = found["flagged"].to_numpy(zero_copy_only=False)
     scores = found["score"].to_numpy()
     return floor_flags(list(noisy), flags, scores, min_class_rows=20), scores
 
 
-def row_table(ids: list[str], texts: list[str], labels: np.ndarray) -> pa.Table:
+def row_table(
+    ids: list[str], texts: list[str], labels: np.ndarray, groups: Sequence[str]
+) -> pa.Table:
     n = len(ids)
     columns = {
         "id": ids,
-        "group": ids,
+        "group": groups,
         "text": texts,
         "label": list(labels),
         "split": ["train"] * n,

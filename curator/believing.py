@@ -74,7 +74,7 @@ class Doubts:
 
 
 def doubt_labels(
-    labels: IntArray, beliefs: FloatArray, joint: FloatArray, *, wrong_labels: int
+    labels: IntArray, beliefs: FloatArray, joint: IntArray | FloatArray, *, wrong_labels: int
 ) -> Doubts:
     """Give P(wrong), the likeliest other class and P(that fix is right) for each row.
 
@@ -107,7 +107,7 @@ def doubt_labels(
     return Doubts(p_wrong, suggested, p_fix, noise)
 
 
-def noise_matrix(joint: FloatArray, labels: IntArray, *, rate: float) -> FloatArray:
+def noise_matrix(joint: IntArray | FloatArray, labels: IntArray, *, rate: float) -> FloatArray:
     """Turn a confident joint into P(given | true) at a rate of wrong labels.
 
     Args:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 import finetune
 from curator.about import find_about
+from curator.checks.label_errors import noise_notes
 from curator.comparing import root_of
 from curator.context import Context, served
 from curator.errors import CuratorError, StoreError
@@ -26,15 +27,16 @@ from curator.versions.store import Store
 
 EXAMPLES = 3
 ALWAYS_SHOWN = ("label_conflict",)
+LABEL_COLUMNS = ("p_wrong", "p_fix")
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What all checks found.
 
-    table: The findings with flagged, split, source, source_row, p_wrong and p_fix beside them;
-        p_wrong and p_fix are null until label probabilities are calibrated. One row per flagged
-        row and issue, or per scored row and issue.
+    table: The findings with split, source and source_row beside them; p_wrong and p_fix, last, are
+        null but for label findings. One row per flagged row and issue, or per scored row and
+        issue.
     doubts: What the summary counts: flagged findings, and label conflicts, of which nobody can
         say yet which of the two labels is wrong.
     rows: The rows that were checked.
@@ -239,6 +241,7 @@ def _findings(
         return None
     if kind == "label_errors":
         notes.append(f"label errors: out-of-fold probabilities from {context.model_note()}")
+        notes += noise_notes(rows, found)
     return found
 
 
@@ -249,8 +252,5 @@ def _joined(findings: pa.Table, rows: pa.Table) -> pa.Table:
     table = findings
     for name in ("split", "source", "source_row"):
         table = table.append_column(rows.schema.field(name), rows[name].take(places))
-    for name in ("p_wrong", "p_fix"):
-        table = table.append_column(
-            pa.field(name, pa.float64()), pa.nulls(table.num_rows, pa.float64())
-        )
-    return table
+    own = [n for n in findings.column_names if n not in LABEL_COLUMNS]
+    return table.select([*own, "split", "source", "source_row", *LABEL_COLUMNS])

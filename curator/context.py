@@ -80,6 +80,7 @@ class Context:
     encoder: finetune.Encoder | None = None
     counters: Counters = field(default_factory=Counters)
     _model: Any = None
+    _terms: Any = None
     _projection: Any = None
 
     @property
@@ -118,6 +119,13 @@ class Context:
         model = finetune.fit_tfidf(texts)
         model.save(path)
         return model
+
+    @property
+    def terms(self) -> Any:
+        """The fitted TF-IDF of this chain, whether or not the features rest on it."""
+        if self._terms is None:
+            self._terms = self._tfidf() if self.is_encoder else self.model
+        return self._terms
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Give the features of texts, shape (n, d), unit length."""
@@ -174,15 +182,9 @@ class Context:
 
     def crossfit(self, rows: pa.Table) -> finetune.CrossFit:
         """Fit the folds on the training rows; folds never part a near-duplicate group."""
-        train = rows.filter(pc.equal(rows["split"], "train"))
-        texts, groups = train["text"].to_pylist(), train["group"].to_pylist()
+        texts, labels, groups = self._labelled(rows)
         classes = self.classes(rows)
-        number = {name: k for k, name in enumerate(classes)}
-        labels = np.array([number[label] for label in train["label"].to_pylist()], dtype=np.int64)
-        key = schema.hash_fields(
-            "crossfit 1", self.model.revision, self.model.numerics, FOLDS, CROSSFIT_SEED,
-            texts, train["label"].to_pylist(), groups,
-        )  # fmt: skip
+        key = self._fit_key("crossfit 1", rows)
         made = False
 
         def fit() -> Arrays:
@@ -202,11 +204,41 @@ class Context:
         heads = tuple(arrays.get(f"head{fold}") for fold in range(FOLDS))
         return finetune.CrossFit(arrays["probabilities"], arrays["folds"], heads)
 
+    def beliefs(self, rows: pa.Table) -> FloatArray:
+        """Give what four models together, each out of sample, say of the training rows, (n, k)."""
+        key = self._fit_key("beliefs 1", rows, self.terms.revision, self.terms.numerics)
+
+        def ask() -> Arrays:
+            texts, labels, groups = self._labelled(rows)
+            fit, vectors = self.crossfit(rows), self.embed(texts)
+            self.progress.say(f"  asking ridge, naive Bayes and neighbours of {len(texts):,} rows")
+            terms = self.terms.terms_of(texts, reduced=self.is_encoder)
+            return {"together": finetune.ask_panel(fit, vectors, terms, labels, groups).together}
+
+        together: FloatArray = self._kept("beliefs", key, ask)["together"]
+        return together
+
+    def _labelled(self, rows: pa.Table) -> tuple[list[str], npt.NDArray[np.int64], list[str]]:
+        """Give texts, class numbers and groups of the training rows."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        number = {name: k for k, name in enumerate(self.classes(rows))}
+        labels = np.array([number[label] for label in train["label"].to_pylist()], dtype=np.int64)
+        return train["text"].to_pylist(), labels, train["group"].to_pylist()
+
+    def _fit_key(self, what: str, rows: pa.Table, *more: str) -> str:
+        """Hash all that an out-of-fold fit on the training rows depends on."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        told = [train[name].to_pylist() for name in ("text", "label", "group")]
+        return schema.hash_fields(
+            what, self.model.revision, self.model.numerics, FOLDS, CROSSFIT_SEED, *told, *more
+        )
+
     def provide(self, name: str, rows: pa.Table) -> Any:
         """Give a check what it names as a positional parameter."""
         providers: dict[str, Callable[[pa.Table], Any]] = {
             "pairs": self.pairs,
             "probabilities": self.probabilities,
+            "beliefs": self.beliefs,
             "classes": self.classes,
         }
         return providers[name](rows)

@@ -1,8 +1,8 @@
 """Rules turn findings into decisions: the one place that changes rows.
 
 Where several findings meet on one row a drop wins over all; edits of the text compose in the
-order of the findings, and of several new labels the one with the highest score is taken. Test rows
-are never touched.
+order of the findings, of several new labels the one that is likeliest right is taken, and weights
+multiply. Test rows are never touched.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator import schema
 
-Action = Literal["keep", "drop", "edit", "relabel"]
+Action = Literal["keep", "drop", "edit", "relabel", "weight"]
 
 REASONS = {
     "unicode": "broken characters repaired",
@@ -38,17 +39,21 @@ REASONS = {
 }
 """What a decision calls the reason that an issue type gives, in a reader's words."""
 
+WEIGHED = "weighed by how likely its label is right"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What to do with flagged findings.
+    """What to do with findings.
 
     actions: Action per issue type; an issue type that is absent is kept.
-    protected: Row ids that are kept although flagged, with the reason.
+    protected: Row ids that are neither dropped nor relabelled although flagged, with the reason.
+    weights: Row ids that an issue type of action weight multiplies, by what; flagged or not.
     """
 
     actions: Mapping[str, Action]
     protected: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,15 @@ def decide(rows: pa.Table, findings: pa.Table, rule: Rule, *, step: str) -> Deci
         step: Name of the step, which every changed row then carries.
 
     Returns:
-        The rows left, edited where the rule says so, and one decision per row that was changed
-        or protected.
+        The rows left, changed where the rule says so, and one decision per row and column that
+        was changed, or per row that was dropped or protected.
     """
     frozen = set(rows.filter(pc.equal(rows["split"], "test"))["id"].to_pylist())
-    flagged = findings.filter(findings["flagged"]).to_pylist()
+    weighed = pa.array(list(rule.weights), pa.string())
+    acted_on = pc.or_(findings["flagged"], pc.is_in(findings["row_id"], weighed))
     by_row: dict[str, list[dict[str, Any]]] = {}
-    for finding in flagged:
-        if finding["row_id"] not in frozen and rule.actions.get(finding["issue_type"]):
+    for finding in findings.filter(acted_on).to_pylist():
+        if finding["row_id"] not in frozen and _acts(rule, finding):
             by_row.setdefault(finding["row_id"], []).append(finding)
     told = _cells_of(rows, set(by_row))
     records = [
@@ -87,22 +93,31 @@ def decide(rows: pa.Table, findings: pa.Table, rule: Rule, *, step: str) -> Deci
     return Decided(_apply(rows, records, step), schema.decisions(records))
 
 
-def _cells_of(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, str]]:
+def _acts(rule: Rule, finding: Mapping[str, Any]) -> bool:
+    action = rule.actions.get(finding["issue_type"])
+    if action == "weight":
+        return finding["row_id"] in rule.weights
+    return action is not None and bool(finding["flagged"])
+
+
+def _cells_of(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
     some = rows.filter(pc.is_in(rows["id"], pa.array(sorted(ids), pa.string())))
-    return {row["id"]: row for row in some.select(["id", "text", "label"]).to_pylist()}
+    return {row["id"]: row for row in some.select(["id", "text", "label", "weight"]).to_pylist()}
 
 
 def _decisions(
-    row: Mapping[str, str], found: Sequence[dict[str, Any]], rule: Rule, *, step: str
+    row: Mapping[str, Any], found: Sequence[dict[str, Any]], rule: Rule, *, step: str
 ) -> Iterator[dict[str, object]]:
     row_id = found[0]["row_id"]
-    drops = [f for f in found if rule.actions[f["issue_type"]] == "drop"]
-    edits = [f for f in found if rule.actions[f["issue_type"]] == "edit"]
-    labels = [f for f in found if rule.actions[f["issue_type"]] == "relabel"]
+    drops, edits, labels, weights = (
+        [f for f in found if rule.actions[f["issue_type"]] == action]
+        for action in ("drop", "edit", "relabel", "weight")
+    )
     common: dict[str, object] = {"row_id": row_id, "step": step, "by": "rule"}
-    if drops and row_id in rule.protected:
-        why = f"{REASONS[drops[0]['issue_type']]}, kept: {rule.protected[row_id]}"
-        yield {**common, "action": "keep", "reason": why, **_evidence(drops[0])}
+    if (drops or labels) and row_id in rule.protected:
+        spared = (drops or labels)[0]
+        why = f"{REASONS[spared['issue_type']]}, kept: {rule.protected[row_id]}"
+        yield {**common, "action": "keep", "reason": why, **_evidence(spared)}
         return
     if drops:
         yield {**common, "action": "drop", "reason": _named(drops), **_evidence(drops[0])}
@@ -112,14 +127,25 @@ def _decisions(
         issue = {"issue_type": edits[-1]["issue_type"]}
         yield {**common, "action": "edit", "reason": _named(edits), **change, **issue}
     if labels:
-        best = max(labels, key=lambda f: f["score"] or 0.0)
+        best = max(labels, key=_likely_right)
         if best["suggestion"] != row["label"]:
             change = _change("label", row["label"], best["suggestion"])
             evidence = {name: best[name] for name in ("issue_type", "score")}
             yield {**common, "action": "relabel", "reason": _named([best]), **change, **evidence}
+    # The shortest digits that are this float32 again: JSON and column say the same number.
+    weight = float(str(np.float32(row["weight"] * rule.weights.get(row_id, 1.0))))
+    if weights and np.float32(weight) != np.float32(row["weight"]):
+        change = _change("weight", float(str(np.float32(row["weight"]))), weight)
+        evidence = {name: weights[0][name] for name in ("issue_type", "score")}
+        yield {**common, "action": "weight", "reason": WEIGHED, **change, **evidence}
 
 
-def _change(column: str, before: str, after: str) -> dict[str, str]:
+def _likely_right(finding: Mapping[str, Any]) -> float:
+    likely = finding["p_fix"] if finding["p_fix"] is not None else finding["score"]
+    return float(likely or 0.0)
+
+
+def _change(column: str, before: str | float, after: str | float) -> dict[str, str]:
     sides = {"before": before, "after": after}
     return {k: json.dumps({column: v}, ensure_ascii=False) for k, v in sides.items()}
 
@@ -135,20 +161,21 @@ def _evidence(finding: dict[str, Any]) -> dict[str, object]:
 def _apply(rows: pa.Table, records: Sequence[dict[str, object]], step: str) -> pa.Table:
     dropped = pa.array([r["row_id"] for r in records if r["action"] == "drop"], pa.string())
     left = rows.filter(pc.invert(pc.is_in(rows["id"], dropped)))
-    changes: dict[str, dict[str, str]] = {}
+    changes: dict[str, dict[str, Any]] = {}
     for record in records:
-        if record["action"] in ("edit", "relabel"):
+        if record["action"] in ("edit", "relabel", "weight"):
             changes.setdefault(str(record["row_id"]), {}).update(json.loads(str(record["after"])))
     if not changes:
         return left
-    columns = {name: left[name].to_pylist() for name in ("text", "label", "step")}
+    columns = {name: left[name].to_pylist() for name in ("text", "label", "weight", "step")}
     for position, row_id in enumerate(left["id"].to_pylist()):
         if row_id in changes:
             for name, value in {**changes[row_id], "step": step}.items():
                 columns[name][position] = value
     for name, values in columns.items():
         place = left.column_names.index(name)
-        left = left.set_column(place, schema.ROW_SCHEMA.field(name), [values])
+        kind = schema.ROW_SCHEMA.field(name)
+        left = left.set_column(place, kind, pa.array(values, kind.type))
     return left
 
 

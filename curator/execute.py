@@ -125,6 +125,11 @@ def _check_and_decide(
     findings = findings_of(step.kind, step.options, served(rows, transforms), context)
     decided = ruled(step, name, rows, findings)
     notes = kind.notes(findings) if kind.notes is not None else ()
+    if kind.forecast is not None:
+        told = kind.forecast(rows, findings, decided.decisions)
+        for sentence in told:
+            context.progress.say(f"  {sentence}")
+        notes += told
     transforms = (*transforms, *_serving(step))
     return Outcome(decided.rows, decided.decisions, findings, transforms, notes)
 

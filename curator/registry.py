@@ -9,20 +9,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import augmenters
 from curator.checks.duplicates import duplicates
-from curator.checks.label_errors import floor_flags, label_errors
+from curator.checks.label_errors import label_errors
 from curator.checks.leaks import leaks
 from curator.checks.text import clean, fix_texts
 from curator.decide import Action, Rule
 from curator.label_maps import map_faults, map_labels, mapped, relabel_mapped, split_notes
 from curator.options import Option, bind, first_line, options_of, plain
+from curator.suspects import drop_suspects, suspect_faults, suspect_notes
 
 Fault = tuple[str | None, str]
 
@@ -37,6 +36,7 @@ class StepKind:
     serving: Text fix that also applies to test rows when a model is measured or served.
     serving_labels: Label map that likewise applies to the labels of test rows.
     notes: Sentences for a person, from the findings.
+    forecast: Sentences for a person before anything is applied, from rows, findings and decisions.
     is_check: Doubts rows of its own accord, so `curator check` runs it.
     """
 
@@ -46,6 +46,7 @@ class StepKind:
     serving: Callable[..., pa.Array] | None = None
     serving_labels: Callable[..., pa.Array] | None = None
     notes: Callable[[pa.Table], tuple[str, ...]] | None = None
+    forecast: Callable[[pa.Table, pa.Table, pa.Table], tuple[str, ...]] | None = None
     is_check: bool = True
 
     def options(self) -> dict[str, Option]:
@@ -77,45 +78,11 @@ def drop_leaks(rows: pa.Table, findings: pa.Table) -> Rule:
     return Rule({"leak": "drop"})
 
 
-SuspectAction = Literal["drop", "keep", "weight", "relabel", "annotate"]
-
-
-def drop_suspects(
-    rows: pa.Table,
-    findings: pa.Table,
-    *,
-    action: SuspectAction = "drop",
-    min_class_rows: int = 20,
-) -> Rule:
-    """Drop suspected label errors, highest score first, above a floor per class.
-
-    Args:
-        rows: Row table.
-        findings: Label findings.
-        action: drop, or keep (findings only); weight, relabel and annotate are not there yet.
-        min_class_rows: No class is brought under this many training rows; a class that is
-            already under it loses none.
-    """
-    if action == "keep":
-        return Rule({})
-    label_of = dict(zip(rows["id"].to_pylist(), rows["label"].to_pylist(), strict=True))
-    train = rows.filter(pc.equal(rows["split"], "train"))["id"].to_pylist()
-    found = {f["row_id"]: f for f in findings.to_pylist() if f["issue_type"] == "label"}
-    flagged = np.array([bool(i in found and found[i]["flagged"]) for i in train], dtype=bool)
-    scores = np.array([found[i]["score"] if i in found else 0.0 for i in train], dtype=float)
-    may_go = floor_flags(
-        [label_of[i] for i in train], flagged, scores, min_class_rows=min_class_rows
-    )
-    spared = [i for i, f, g in zip(train, flagged, may_go, strict=True) if f and not g]
-    floor = f"its class would fall under {min_class_rows} rows"
-    return Rule({"label": "drop"}, protected=dict.fromkeys(spared, floor))
-
-
 STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
     "duplicates": StepKind(duplicates, drop_duplicates, version=1),
     "leaks": StepKind(leaks, drop_leaks, version=1),
-    "label_errors": StepKind(label_errors, drop_suspects, version=1),
+    "label_errors": StepKind(label_errors, drop_suspects, version=2, forecast=suspect_notes),
     "map_labels": StepKind(
         map_labels,
         relabel_mapped,
@@ -127,8 +94,6 @@ STEPS: dict[str, StepKind] = {
 }
 
 LATER_ACTIONS = {
-    "weight": "calibrated weights come in a later release",
-    "relabel": "relabelling needs calibrated probabilities, which come in a later release",
     "annotate": "the annotation round trip comes in a later release",
 }
 
@@ -168,6 +133,8 @@ def bind_step(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     options, faults = bind(f"step {name!r}", STEPS[name].options(), given)
     if name == "map_labels" and not faults:
         faults += map_faults(options)
+    if name == "label_errors":
+        faults += [(key, f"step {name!r}: {message}") for key, message in suspect_faults(options)]
     if (later := options.get("action")) in LATER_ACTIONS:
         faults.append(
             (

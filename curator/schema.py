@@ -88,9 +88,15 @@ FINDING_SCHEMA = pa.schema(
         pa.field("evidence", pa.string()),
         pa.field("check", pa.string(), nullable=False),
         pa.field("flagged", pa.bool_(), nullable=False),
+        pa.field("p_wrong", pa.float64()),
+        pa.field("p_fix", pa.float64()),
     ]
 )
-"""A doubt about one row. A higher score is more suspicious; `flagged` is the check's own call."""
+"""A doubt about one row. A higher score is more suspicious; `flagged` is the check's own call.
+
+p_wrong is the probability that something is wrong, p_fix that the suggestion is right, both 0..1;
+null where a check gives none.
+"""
 
 DECISION_SCHEMA = pa.schema(
     [

@@ -78,6 +78,7 @@ LAYERS = (
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
         "curator.impact.statistics",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
+        "curator.suspects",
     ),
     (
         "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",

@@ -66,6 +66,8 @@ def test_a_row_that_says_what_its_parent_says_is_a_copy(text):
         "evidence": "equal to its parent",
         "check": "augmented",
         "flagged": True,
+        "p_wrong": None,
+        "p_fix": None,
     } == found
 
 

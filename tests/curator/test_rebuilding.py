@@ -99,12 +99,12 @@ def test_a_rule_that_decides_otherwise_than_it_did_is_found(store, monkeypatch):
 
 
 def test_a_step_of_another_code_version_is_replayed_by_its_decisions(store, monkeypatch):
-    monkeypatch.setattr("curator.rebuilding.step_version", lambda _: 2)
+    monkeypatch.setattr("curator.rebuilding.step_version", lambda _: 99)
     made = rebuild(store, "main")
 
     assert made.matches
     assert {"import", "decisions"} == {step.how for step in made.steps}
-    assert "version 1 of the step's code, here is version 2" in made.steps[1].notes[0]
+    assert "version 1 of the step's code, here is version 99" in made.steps[1].notes[0]
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, None), (2, 7)])

@@ -53,9 +53,9 @@ def test_a_dropped_label_error_tells_what_the_model_thought(ask, find):
 
     assert 3 == len(told)
     assert re.fullmatch(
-        r"Step 'label_errors' dropped it in version V on DAY: suspected label error \(out-of-fold: "
-        r"topic01 \.\d\d, given topic00 \.\d\d; score \d\.\d\d, suggestion “topic01”\)\. Decided "
-        r"by rule\.",
+        r"Step 'label_errors' dropped it in version V on DAY: suspected label error \(P\(wrong\) "
+        r"\.\d\d; out-of-fold: topic01 \.\d\d, given topic00 \.\d\d; cleanlab: issue, score "
+        r"\.\d\d; score \d\.\d\d, suggestion “topic01”\)\. Decided by rule\.",
         told[2],
     )
 
