@@ -326,6 +326,8 @@ def impact(found: Mapping[str, Any]) -> None:
     screen.print(found["sentence"], markup=False)
     if found["what_would_decide"]:
         screen.print(found["what_would_decide"], markup=False)
+    if found.get("touched"):
+        screen.print(found["touched"]["sentence"], markup=False)
     for cheaper in found["screens"]:
         screen.print(f"screen ({cheaper['tier']}): {cheaper['sentence']}", markup=False)
     records = [

@@ -76,7 +76,7 @@ LAYERS = (
         "curator.confident", "curator.decide", "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
-        "curator.impact.statistics",
+        "curator.impact.statistics", "curator.impact.touched",
         "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
         "curator.suspects",
     ),

@@ -28,6 +28,13 @@ from curator.impact.statistics import (
     p_value,
     verdict,
 )
+from curator.impact.touched import (
+    Part,
+    TouchedClaim,
+    claim_touched,
+    touched_standings,
+    whole_is_blind,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ class Measurement:
     fits: Number of fits behind it, cached ones included.
     shared: Which labels both sides were scored on, where a label map stands between them.
     plan: The looks it is one of; empty where the number of seeds was fixed beforehand.
+    touched: The effect inside each class that the change touched.
+    rest: The effect on all other test rows; None where there is none.
     """
 
     before: str
@@ -65,6 +74,8 @@ class Measurement:
     model: str
     shared: str | None = None
     plan: Plan = ()
+    touched: tuple[Part, ...] = ()
+    rest: Part | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -78,6 +89,8 @@ class Measurement:
         parts["seeds"] = tuple(parts["seeds"])
         parts["slices"] = tuple(parts["slices"])
         parts["plan"] = tuple((seeds, share) for seeds, share in parts.get("plan", ()))
+        parts["touched"] = tuple(map(Part.from_dict, parts.get("touched", ())))
+        parts["rest"] = Part.from_dict(parts["rest"]) if parts.get("rest") else None
         return cls(**parts)
 
 
@@ -93,6 +106,7 @@ class Impact:
     next: What would decide it, where it is undecided.
     budget: Level of the claim over all its looks.
     stopped: Why no further seeds were trained; `open` where they may be.
+    touched: What may be claimed of the classes that the change touched, and of the rest.
     """
 
     measurement: Measurement
@@ -107,6 +121,7 @@ class Impact:
     next: str
     budget: float = ALPHA
     stopped: Standing = "decided"
+    touched: TouchedClaim | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the impact under the names scripts rely on."""
@@ -135,6 +150,7 @@ class Impact:
                 for seeds, share in m.plan
             ],
             "stopped": self.stopped,
+            "touched": self.touched.as_dict() if self.touched else None,
             "claims": self.claims,
             "fits": m.fits,
             "model": m.model,
@@ -148,13 +164,26 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
 
     Args:
         measurement: What was seen, at the last of its looks.
-        alpha: Allowed chance of a false claim over all looks, 0..1.
+        alpha: Allowed chance of a false claim over all looks, 0..1; the classes that the change
+            touched are a family of their own, at the same level.
         claims: Number of claims judged together, for the record.
 
     Raises:
         MeasureError: The measurement is no look of its own plan.
     """
-    m = measurement
+    return _claim(measurement, _Levels(alpha, alpha), claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Levels over all looks: of the claim on all test rows, of the family of touched classes."""
+
+    whole: float
+    touched: float
+
+
+def _claim(m: Measurement, levels: _Levels, claims: int) -> Impact:
+    alpha = levels.whole
     if m.estimate is None:
         word: Verdict = "identical" if m.identical else "not_measurable"
         effect = 0.0 if m.identical else None
@@ -168,11 +197,34 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
     following = what_would_decide(m.estimate, m.margin, alpha=level) if word == "undecided" else ""
     seeds, share = _last_look(m)
     mde = smallest_effect(extended(m.estimate, seeds), alpha=alpha * share)
-    why = standing(m.estimate, margin=m.margin, alpha=alpha, plan=m.plan)
     found = Impact(
-        m, m.estimate.effect, low, high, word, level, claims, mde, "", following, alpha, why
-    )
+        m, m.estimate.effect, low, high, word, level, claims, mde, "", following, alpha,
+        _standing(m, levels), _touched(m, levels.touched),
+    )  # fmt: skip
     return replace(found, sentence=_sentence(found))
+
+
+def _touched(m: Measurement, alpha: float) -> TouchedClaim | None:
+    if not m.touched:
+        return None
+    share = share_at(m.plan, len(m.seeds))
+    return claim_touched(m.touched, m.rest, alpha=alpha, share=share, margin=m.margin)
+
+
+def _standing(m: Measurement, levels: _Levels) -> Standing:
+    """Say whether a measurement is done with.
+
+    Where a change touches so few classes that the whole cannot show it, they keep it open.
+    """
+    if m.estimate is None:
+        return "decided"
+    whole = standing(m.estimate, margin=m.margin, alpha=levels.whole, plan=m.plan)
+    if whole in {"open", "last look"} or not m.touched:
+        return whole
+    if not whole_is_blind(m.estimate, m.touched, alpha=levels.whole * _last_look(m)[1]):
+        return whole
+    apart = touched_standings(m.touched, alpha=levels.touched, margin=m.margin, plan=m.plan)
+    return "open" if "open" in apart else whole
 
 
 def _last_look(m: Measurement) -> tuple[int, float]:
@@ -191,29 +243,28 @@ def claim_together(measurements: Sequence[Measurement], *, alpha: float = ALPHA)
     """
     count = max(1, sum(m.estimate is not None for m in measurements))
     levels = _holm(measurements, alpha)
-    return [claim(m, alpha=at, claims=count) for m, at in zip(measurements, levels, strict=True)]
+    return [_claim(m, at, count) for m, at in zip(measurements, levels, strict=True)]
 
 
 def standings(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> list[Standing]:
     """Say of each of several claims judged together whether it is done with, as things stand."""
-    return [
-        "decided"
-        if m.estimate is None
-        else standing(m.estimate, margin=m.margin, alpha=level, plan=m.plan)
-        for m, level in zip(measurements, _holm(measurements, alpha), strict=True)
-    ]
+    levels = _holm(measurements, alpha)
+    return [_standing(m, at) for m, at in zip(measurements, levels, strict=True)]
 
 
-def _holm(measurements: Sequence[Measurement], alpha: float) -> list[float]:
-    """Give the level of each claim over its looks; what was not tested takes no part."""
+def _holm(measurements: Sequence[Measurement], alpha: float) -> list[_Levels]:
+    """Give the levels of each claim over its looks; what was not tested takes no part.
+
+    The families of touched classes have equal parts of alpha: shares that no outcome moves.
+    """
     p = [
         sequential_p(p_value(m.estimate), share_at(m.plan, len(m.seeds)))
         for m in measurements
         if m.estimate is not None
     ]
     levels = iter(holm_levels(p, alpha=alpha))
-    untested = alpha / max(1, len(p))
-    return [untested if m.estimate is None else next(levels) for m in measurements]
+    even = alpha / max(1, len(p))
+    return [_Levels(even if m.estimate is None else next(levels), even) for m in measurements]
 
 
 def _planned(m: Measurement, alpha: float) -> float | None:

@@ -24,6 +24,7 @@ from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, ite
 from curator.impact.planning import default_margin
 from curator.impact.sequence import LOOKS, Plan
 from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed, slice_effects
+from curator.impact.touched import class_parts, rest_part, touched_classes
 from curator.label_maps import SharedLabels, label_maps, shared_labels
 from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
@@ -251,6 +252,7 @@ def finish(
         ready.blank,
         estimate=crossed(differences[:, fresh], ready.groups[fresh]),
         seeds=tuple(seeds),
+        **_touched(ready, differences[:, fresh], told),
         test_rows=int(fresh.sum()),
         before_score=float(hits[0][:, fresh].mean()),
         after_score=float(hits[1][:, fresh].mean()),
@@ -258,6 +260,24 @@ def finish(
         cost_cpu_s=float(sum(f.cpu_s for f in (*one, *other))),
         fits=len(one) + len(other),
     )
+
+
+def _touched(
+    ready: Ready, differences: FloatArray, names: tuple[Mapping[str, str], Mapping[str, str]]
+) -> dict[str, Any]:
+    """Estimate what happened to the classes that the change touched, and to the rest."""
+    test = ready.test
+    touched = touched_classes(
+        ready.before.seen_by_model(), ready.after.seen_by_model(), names=names
+    )
+    # A serving transform that changes a test row's text changes what is asked of its class.
+    served_anew = zip(test.labels, test.before, test.after, strict=True)
+    touched |= {label for label, before, after in served_anew if before != after}
+    labels = [label for label, fresh in zip(test.labels, ready.fresh, strict=True) if fresh]
+    return {
+        "touched": class_parts(differences, labels, touched),
+        "rest": rest_part(differences, labels, touched, ready.groups[ready.fresh]),
+    }
 
 
 def fit_ahead(waiting: Sequence[Ready], context: Context, *, seeds: Sequence[int]) -> None:

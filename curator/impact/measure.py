@@ -25,7 +25,7 @@ from curator.versions.manifest import Version
 from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
-MEASURE_VERSION = 3
+MEASURE_VERSION = 4
 
 
 def side_of(store: Store, version: Version) -> Side:
