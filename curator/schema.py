@@ -306,6 +306,14 @@ def findings(records: Iterable[dict[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(filled, schema=FINDING_SCHEMA)
 
 
+def lifted_findings(stored: pa.Table) -> pa.Table:
+    """Give findings of an earlier release the columns that came later, null; else as they are."""
+    for field in FINDING_SCHEMA:
+        if field.name not in stored.column_names:
+            stored = stored.append_column(field, pa.nulls(stored.num_rows, field.type))
+    return stored
+
+
 def decisions(records: Iterable[dict[str, object]]) -> pa.Table:
     """Make a decisions table from dicts; absent columns are null."""
     return pa.Table.from_pylist(list(records), schema=DECISION_SCHEMA)

@@ -423,7 +423,7 @@ class Store:
 
     def findings(self, ref: Version | str) -> pa.Table:
         """Read what the step of a version found, schema.FINDING_SCHEMA sorted by row id."""
-        return parts.get_table(self.folder, self.layout(ref).findings)
+        return schema.lifted_findings(parts.get_table(self.folder, self.layout(ref).findings))
 
     def check_lock(self, ref: Version | str) -> None:
         """Check that the stored test rows of a version are still the frozen ones.

@@ -313,7 +313,7 @@ class _Verifier:
             self.fault(f"version {version.short}", what, version.id)
 
     def _check_findings(self, version: Version, layout: parts.Layout) -> None:
-        found = parts.get_table(self.folder, layout.findings)
+        found = schema.lifted_findings(parts.get_table(self.folder, layout.findings))
         if found.schema != schema.FINDING_SCHEMA:
             what = f"its findings have columns {found.column_names}"
             self.fault(f"version {version.short}", what, version.id)
