@@ -328,6 +328,8 @@ def impact(found: Mapping[str, Any]) -> None:
         screen.print(found["what_would_decide"], markup=False)
     if found.get("touched"):
         screen.print(found["touched"]["sentence"], markup=False)
+    if "sentence" in found["placebo"]:
+        screen.print(found["placebo"]["sentence"], markup=False)
     for cheaper in found["screens"]:
         screen.print(f"screen ({cheaper['tier']}): {cheaper['sentence']}", markup=False)
     records = [

@@ -89,7 +89,8 @@ LAYERS = (
     ("curator.versions", "curator.versions.*"),
     (
         "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
-        "curator.impact.answers", "curator.impact.outside", "curator.impact.trainer",
+        "curator.impact.answers", "curator.impact.outside", "curator.impact.placebo",
+        "curator.impact.trainer",
     ),
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
     ("curator.comparing", "curator.facts"),
@@ -121,6 +122,7 @@ STRANGERS = (
     ("curator.importing", ("curator.versions", "curator.versions.*")),
     ("curator.impact.design", ("curator.versions", "curator.versions.*")),
     ("curator.impact.outside", ("curator.versions", "curator.versions.*")),
+    ("curator.impact.placebo", ("curator.versions", "curator.versions.*")),
     ("curator.impact.trainer", ("curator.versions", "curator.versions.*")),
 )
 """(module, what it does not know)."""
@@ -146,7 +148,7 @@ ONLY_FROM = {
     "curator.gating": SCREEN,
     "curator.impact.design": (
         "curator.facts", "curator.gating", "curator.impact.measure", "curator.impact.outside",
-        "curator.plan",
+        "curator.impact.placebo", "curator.plan",
     ),
     "curator.impact.trainer": ("curator.gating",),
 }  # fmt: skip

@@ -53,6 +53,7 @@ class Measurement:
     plan: The looks it is one of; empty where the number of seeds was fixed beforehand.
     touched: The effect inside each class that the change touched.
     rest: The effect on all other test rows; None where there is none.
+    placebo: What random drops did beside this one, on the probe; None where it was not asked.
     """
 
     before: str
@@ -76,6 +77,7 @@ class Measurement:
     plan: Plan = ()
     touched: tuple[Part, ...] = ()
     rest: Part | None = None
+    placebo: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -151,6 +153,7 @@ class Impact:
             ],
             "stopped": self.stopped,
             "touched": self.touched.as_dict() if self.touched else None,
+            "placebo": dict(m.placebo or {"better_than_random": "not asked", "p": None}),
             "claims": self.claims,
             "fits": m.fits,
             "model": m.model,

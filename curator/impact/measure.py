@@ -7,16 +7,18 @@ Seeds are bought look by look (see `sequence`): a claim that is decided, or hope
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from curator import schema
 from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, Measurement, claim, claim_together, points, standings
-from curator.impact.design import Ready, Side, finish, fit_ahead, prepare
+from curator.impact.design import Ready, Side, finish, fit_ahead, fit_spec, prepare
 from curator.impact.groups import MIN_ROWS
+from curator.impact.placebo import only_drops, placebo
 from curator.impact.planning import default_margin
 from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, visible_at_last_look
 from curator.progress import SILENT, Progress
@@ -26,6 +28,7 @@ from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
 MEASURE_VERSION = 4
+PLACEBO_VERSION = 1
 
 
 def side_of(store: Store, version: Version) -> Side:
@@ -112,6 +115,9 @@ def _measure(
     while waiting:
         _look(store, waiting, tier=tier, spec=spec, context=context)
         waiting = [one for family in asked for one in _open(family)]
+    for one in (one for family in asked for one in family):
+        if one.found and one.found.estimate and one.plan == LOOKS:
+            one.found = replace(one.found, placebo=_placebo(store, one, spec, context))
     return [_found(family) for family in asked]
 
 
@@ -170,6 +176,26 @@ def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
         list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
         context.model.numerics,
     )  # fmt: skip
+
+
+def _placebo(
+    store: Store, one: _Asked, spec: MeasureSpec, context: Context
+) -> Mapping[str, Any] | None:
+    """Give what random drops show beside this one, or find it; None where more than drops."""
+    key = schema.hash_fields(
+        PLACEBO_VERSION, one.a.content, one.b.content, one.a.lock, context.model.revision,
+        context.model.numerics,
+    )  # fmt: skip
+    known = store.recorded("placebos", key)
+    if known is None:
+        ready = one.ready or prepare(*one.sides, tier="probe", spec=spec, context=context)
+        asked = None
+        if isinstance(ready, Ready) and only_drops(ready):
+            asked = placebo(replace(ready, fit=fit_spec("probe", spec, context)), context)
+        known = {"found": asked.as_dict() if asked else None}
+        store.record("placebos", key, known)
+    found: Mapping[str, Any] | None = known["found"]
+    return found
 
 
 def _finish(store: Store, one: _Asked, ready: Ready, context: Context) -> Measurement:
