@@ -205,9 +205,14 @@ def why(
     as_json: Json = False,
 ) -> None:
     """Tell everything that ever happened to one row."""
-    from curator.versions import describe, to_json
+    from curator.versions import describe, erased, to_json
 
-    history = store_here().why(row)
+    store = store_here()
+    if (gone := erased(store.folder, row)) is not None:
+        told = f"row {row} was erased, nothing else is kept of it ({gone.sentence})"
+        print_json({"row_id": row, "erased": gone.sentence}) if as_json else typer.echo(told)
+        return
+    history = store.why(row)
     print_json(to_json(history)) if as_json else typer.echo(describe(history))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import connectors
 from curator import schema
 from curator.edit_cells import is_editable, rewritten, says_the_same, spelt, value_of
 from curator.errors import RowError, StoreError
+from curator.exporting import keep_place
 from curator.label_maps import label_maps, renamed
 from curator.labels import nearest
 from curator.options import unknown_name
@@ -119,9 +119,7 @@ def export_edits(store: Store, query: str, *, out: Path, to: str, **only: str | 
         raise StoreError(f"no row of {asked!r} is left to edit" + "".join(f"; {n}" for n in notes))
     told = listed if ".." in query or only.get("issue") else None
     connectors.write(_sheet(rows, told), out, to="xlsx" if to == "xlsx" else "csv")
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    about = {"kind": "edits", "path": str(out.resolve()), "version": version.id, "time": now}
-    store.record("exports", schema.hash_fields(str(out.resolve()), now), about)
+    keep_place(store, version, out, "edits")
     return Exported(out, rows.num_rows, tuple(notes))
 
 

@@ -6,6 +6,8 @@ rows beside them; `raw=True` keeps them as they were delivered.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import connectors
 from curator import schema
 from curator.context import served
 from curator.errors import StoreError
+from curator.versions.manifest import Version
 from curator.versions.store import Store
 
 FORMATS = ("parquet", "jsonl", "csv", "xlsx", "hf")
@@ -52,4 +55,22 @@ def export(store: Store, ref: str, *, to: str, out: Path, raw: bool = False) -> 
             path = out / (split if to == "hf" else f"{split}.{to}")
             connectors.write(part, path, to=kind)
             written[path] = part.num_rows
+    keep_place(store, version, out, f"export ({to})")
     return written
+
+
+def keep_place(store: Store, version: Version, out: Path, kind: str) -> None:
+    """Note where rows of a version went, so that an erasure can name the place.
+
+    Args:
+        store: Holds the version.
+        version: Whose rows they are.
+        out: File or folder.
+        kind: What it is, in words.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    place = str(out.resolve())
+    about = {"kind": kind, "path": place, "version": version.id, "time": now}
+    # Who may only read the store may export, and cannot erase.
+    with suppress(StoreError):
+        store.record("exports", schema.hash_fields(place, now), about)

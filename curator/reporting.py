@@ -12,6 +12,7 @@ from curator.about import RunAbout, find_about
 from curator.comparing import root_of
 from curator.context import Context
 from curator.errors import StoreError
+from curator.exporting import keep_place
 from curator.facts import Step, gather
 from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain
@@ -97,6 +98,7 @@ def _write(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cli = cli_of(store)
     reports.write(gather(store, steps, about, impacts, created=created, cli=cli), path)
+    keep_place(store, steps[-1].version, path, "report")
 
 
 def cli_of(store: Store) -> str:

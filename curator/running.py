@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +30,7 @@ from curator.recipe import Recipe, StepSpec
 from curator.versions.differences import redelivery
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.store import Store
+from curator.versions.superseding import lines_without_erased, without_erased
 
 BRANCH = "main"
 
@@ -187,6 +188,10 @@ def do_import(
         previous=previous,
         quarantine=lambda bad: kept.extend(_quarantine(bad, recipe, store)),
     )
+    left = without_erased(store.folder, imported.rows)
+    if again := imported.rows.num_rows - left.num_rows:
+        progress.say(f"import  {again:,} rows of the sources were erased and are left out")
+        imported = replace(imported, rows=left)
     step = StepRecord("import", dict(imported.options), IMPORT_VERSION)
     version = _commit(
         store, branch, imported.rows, parents=(), task=recipe.task, step=step,
@@ -248,6 +253,9 @@ def _quarantine(bad: Sequence[connectors.BadRecord], recipe: Recipe, store: Stor
     if not bad:
         return []
     lines = [json.dumps(asdict(record), ensure_ascii=False) for record in bad]
+    lines = lines_without_erased(store.folder, lines)
+    if not lines:
+        return []
     data = ("\n".join(lines) + "\n").encode()
     path = f"quarantine/{recipe.name}-{schema.hash_fields(data)[:12]}.jsonl"
     return [store.keep_file(path, data)]

@@ -95,9 +95,9 @@ LAYERS = (
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
     ("curator.comparing", "curator.facts"),
     (
-        "curator.checking", "curator.editing", "curator.gating", "curator.rebuilding",
-        "curator.rechecking", "curator.recipe_diff", "curator.replaying", "curator.reverting",
-        "curator.running",
+        "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
+        "curator.rebuilding", "curator.rechecking", "curator.recipe_diff", "curator.replaying",
+        "curator.reverting", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
     ("curator.session", "curator.show", "curator.graph"),

@@ -22,6 +22,7 @@ edits = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module to the command line."""
     app.add_typer(edits, name="edits")
+    app.command()(erase)
 
 
 @edits.command()
@@ -89,3 +90,33 @@ def apply(
             err=True,
         )
         raise typer.Exit(1)
+
+
+def erase(
+    rows: Annotated[list[str], typer.Argument(help="Row ids, or the first digits of them.")],
+    by: Annotated[str, typer.Option("--by", help="Who asked for it; is kept.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; is kept, so quote no text.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Take rows and all made from them out of every version, record and cache, for good."""
+    from curator.erasing import erase_rows
+
+    done = erase_rows(store_here(), rows, by=by, reason=reason, dry_run=dry_run)
+    if as_json:
+        print_json(done.as_dict())
+        return
+    found = done.erased
+    verb = "would be erased" if dry_run else "erased"
+    typer.echo(
+        f"{verb}: {len(found.rows):,} rows and {len(found.children):,} made from them; "
+        f"{found.versions:,} versions have a new layout, {found.objects:,} objects are written "
+        f"anew, {found.lines:,} quarantined records and {done.caches:,} cache files go"
+    )
+    if not dry_run and found.number is not None:
+        typer.echo(f"ids of versions stay; `curator verify` names the digests of erasure "
+                   f"{found.number}")  # fmt: skip
+    for path in done.outside:
+        typer.echo(f"may hold them, yours to clear: {path}")
+    for note in done.notes:
+        typer.echo(f"note: {note}")

@@ -35,6 +35,12 @@ def verify(as_json: Json = False) -> None:  # noqa: FBT002 - a flag of the comma
             f"({size(found.bytes)}) hashed again: "
             + (f"{len(found.faults)} faults" if found.faults else "all is as committed")
         )
+        for one in found.superseded:
+            told = ", ".join(
+                f"{name} {str(was)[:12]} by {str(now)[:12]}"
+                for name, (was, now) in one.digests.items()
+            )
+            typer.echo(f"version {one.version[:12]}: erasure {one.erasure} superseded {told}")
         if found.unreachable:
             typer.echo(f"{found.unreachable:,} objects belong to no version; see `curator gc`")
     if found.faults:

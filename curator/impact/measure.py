@@ -174,8 +174,13 @@ def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
     return schema.hash_fields(
         MEASURE_VERSION, one.a.id, one.b.id, tier, spec.method, spec.metric, spec.margin,
         list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
-        context.model.numerics,
+        context.model.numerics, *_erased_since(one.a), *_erased_since(one.b),
     )  # fmt: skip
+
+
+def _erased_since(version: Version) -> tuple[str | None, ...]:
+    """Give what tells a version from what it was before rows were erased from it."""
+    return () if version.superseded is None else (version.content, version.lock)
 
 
 def _placebo(
@@ -258,7 +263,8 @@ def say_what_can_be_seen(
     margin = spec.margin if spec.margin is not None else default_margin(rows)
     used = first_used(store, version.lock)
     when = f"first used {used}" if used else "not used yet"
-    progress.say(f"test    {rows:,} frozen rows, lock {str(version.lock)[:12]}, {when}")
+    left = f" (as erasure {version.superseded} left them)" if version.superseded else ""
+    progress.say(f"test    {rows:,} frozen rows{left}, lock {str(version.lock)[:12]}, {when}")
     for tier in spec.tiers:
         if rows < MIN_ROWS:
             progress.say(f"test    {tier}: no verdict can rest on {rows} rows; add test rows")

@@ -8,6 +8,7 @@ from curator.versions.merging import Merge, merge, plan_merge
 from curator.versions.opening import cache_of, is_store, open_store
 from curator.versions.sentences import describe
 from curator.versions.store import Store
+from curator.versions.superseding import erased
 
 __all__ = [
     "DIFF_SCHEMA",
@@ -25,6 +26,7 @@ __all__ = [
     "describe",
     "diff",
     "diff_counts",
+    "erased",
     "is_store",
     "merge",
     "open_store",

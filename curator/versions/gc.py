@@ -166,7 +166,10 @@ def _reach(folder: Folder, version: str, reached: set[str]) -> tuple[str, ...]:
             "nothing was removed; `curator verify` lists all that is wrong"
         )
     layout = parts.layout_of(folder.get(known[-1]) or b"", known[-1])
-    facts = version_of(get_object(folder, version), rows=layout.rows, splits=layout.splits)
+    facts = version_of(
+        get_object(folder, version), rows=layout.rows, splits=layout.splits,
+        superseded=layout.superseded,
+    )  # fmt: skip
     # Older layouts stay too: a reader may be at work with one.
     reached.update(known, (object_path(version), f"locks/{facts.lock}"))
     for name in known:
@@ -191,7 +194,9 @@ def _needed_by_young(folder: Folder, young: Iterable[Garbage]) -> set[str]:
             layout = parts.layout_of(folder.get(name) or b"", name)
             needed |= {*_named_by(layout), object_path(manifest)}
             if data := folder.get(object_path(manifest)):
-                lock = version_of(data, rows=layout.rows, splits=layout.splits).lock
+                lock = version_of(
+                    data, rows=layout.rows, splits=layout.splits, superseded=layout.superseded
+                ).lock
                 needed.add(f"locks/{lock}")
     return needed
 

@@ -54,6 +54,12 @@ class KeptFolder:
             self._keep(name, fetched)
         return fetched
 
+    def replace(self, name: str, data: bytes) -> None:
+        """Put other bytes under a name; a local copy is forgotten."""
+        self.source.replace(name, data)
+        with suppress(OSError):
+            self._path(name).unlink(missing_ok=True)
+
     def list(self, prefix: str) -> tuple[Stored, ...]:
         """List the folder."""
         return self.source.list(prefix)

@@ -73,6 +73,23 @@ class LocalFolder:
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
+    def replace(self, name: str, data: bytes) -> None:
+        """Put other bytes under a name, all or nothing and onto the disk: for erasure alone.
+
+        Raises:
+            StoreError: As `put_new`.
+        """
+        path = self.root / name
+        with _as_store_error(path):
+            _make_folder(path.parent)
+            temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
+            try:
+                _write_synced(temporary, data)
+                temporary.replace(path)
+                _sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
     def list(self, prefix: str) -> tuple[Stored, ...]:
         """List everything below a folder such as `refs/heads`, at any depth, sorted by name.
 
@@ -131,19 +148,23 @@ def _raise_unless_missing(fault: OSError) -> None:
 
 def _write_once(path: Path, data: bytes) -> bool:
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
-        try:
-            _write_all(handle, data)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _write_synced(temporary, data)
         won = _link(temporary, path)
         # Also when another writer won: we go on to build on a name that must outlast a power cut.
         _sync_folder(path.parent)
         return won
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        _write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -8,7 +8,7 @@ releases, so which parts hold the rows stands in a layout, outside the id.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Version:
     transforms: serving transforms for the raw test rows, oldest first.
     columns: (name, Arrow type, nullable) of each column, in table order.
     rows: number of rows; splits: the same by split.
+    superseded: number of the erasure since which content, decisions and lock are other ones than
+        those the id was made from; None where none was needed.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Version:
     columns: tuple[tuple[str, str, bool], ...]
     rows: int
     splits: dict[str, int]
+    superseded: int | None = None
 
     @property
     def short(self) -> str:
@@ -107,14 +110,26 @@ def manifest(
         ) from fault
 
 
-def version_of(data: bytes, *, rows: int, splits: dict[str, int]) -> Version:
+def version_of(
+    data: bytes,
+    *,
+    rows: int,
+    splits: dict[str, int],
+    superseded: Mapping[str, Any] | None = None,
+) -> Version:
     """Read a version from its manifest and the counts of its layout.
+
+    Args:
+        data: The manifest.
+        rows: Live rows.
+        splits: The same by split.
+        superseded: Digests that an erasure put in the place of those of the manifest.
 
     Raises:
         StoreError: The bytes are no manifest this release understands.
     """
     name = hashlib.sha256(data).hexdigest()
-    facts = parsed_json(data, f"manifest {name[:12]}")
+    facts = parsed_json(data, f"manifest {name[:12]}") | dict(superseded or {})
     try:
         return Version(
             id=name,
@@ -128,6 +143,7 @@ def version_of(data: bytes, *, rows: int, splits: dict[str, int]) -> Version:
             columns=tuple((n, t, b) for n, t, b in facts["schema"]),
             rows=rows,
             splits=splits,
+            superseded=facts.get("erasure"),
         )
     except (KeyError, TypeError, ValueError) as fault:
         raise StoreError(

@@ -1,9 +1,10 @@
 """Named bytes that are written once: the four functions that carry the whole store.
 
-The one idea: nothing is ever written in place, so "create unless it exists" is all that a store
-needs: it is the compare-and-swap that branches are built on. A local disk (`local.py`) and an
-object store (`remote.py`) offer the same four functions, and nothing above them knows which it has.
-An object is named by the sha256 of its bytes, and every read of one checks that.
+The one idea: nothing is ever written in place (an erasure alone may, as that is its purpose), so
+"create unless it exists" is all that a store needs: it is the compare-and-swap that branches are
+built on. A local disk (`local.py`) and an object store (`remote.py`) offer the same functions, and
+nothing above them knows which it has. An object is named by the sha256 of its bytes, and every read
+of one checks that.
 """
 
 from __future__ import annotations
@@ -53,6 +54,13 @@ class Folder(Protocol):
 
         Raises:
             StoreError: It cannot be read; says why and what to do.
+        """
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put other bytes under a name, all or nothing: for erasure, and for nothing else.
+
+        Raises:
+            StoreError: It cannot be written; then the former bytes stay.
         """
 
     def list(self, prefix: str) -> tuple[Stored, ...]:

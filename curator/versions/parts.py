@@ -29,7 +29,7 @@ _ROW_GROUP = 16_384
 PART_ROWS = 1 << 20
 """Rows a part holds at most, so that one part fits into memory however large the version is."""
 
-_VECTOR = pa.schema([pa.field("position", pa.uint32(), nullable=False)])
+VECTOR_SCHEMA = pa.schema([pa.field("position", pa.uint32(), nullable=False)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Layout:
     """Where a version's rows, decisions and findings lie.
 
     rows, splits: number of live rows, in all and by split.
+    superseded: what an erasure put in the place of facts of the manifest: its number `erasure`, and
+        content, decisions and test_lock; None before one.
     """
 
     parts: tuple[Part, ...]
@@ -57,6 +59,7 @@ class Layout:
     findings: str
     rows: int
     splits: dict[str, int]
+    superseded: dict[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """Write the layout as canonical JSON."""
@@ -69,6 +72,7 @@ class Layout:
                 "rows": self.rows,
                 "splits": self.splits,
             }
+            | ({"superseded": self.superseded} if self.superseded else {})
         )
 
 
@@ -86,6 +90,7 @@ def layout_of(data: bytes, name: str) -> Layout:
             findings=facts["findings"],
             rows=facts["rows"],
             splits=facts["splits"],
+            superseded=facts.get("superseded"),
         )
     except (KeyError, TypeError) as fault:
         raise StoreError(
@@ -311,7 +316,7 @@ def _without(folder: Folder, part: Part, gone: IntArray) -> Part | None:
     dead = np.union1d(dead_positions(folder, part), gone)
     if len(dead) == part.rows:
         return None
-    vector = pa.table([pa.array(dead, pa.uint32())], schema=_VECTOR)
+    vector = pa.table([pa.array(dead, pa.uint32())], schema=VECTOR_SCHEMA)
     return replace(part, deleted=put_table(folder, vector))
 
 

@@ -143,6 +143,17 @@ class RemoteFolder:
                 return None
         return data.to_bytes()
 
+    def replace(self, name: str, data: bytes) -> None:
+        """Put other bytes under a name: for erasure alone.
+
+        Raises:
+            StoreError: As `put_new`.
+        """
+        import obstore
+
+        with self._as_store_error(name):
+            obstore.put(self._store, self._prefix + name, data)
+
     def list(self, prefix: str) -> tuple[Stored, ...]:
         """List every object below a prefix such as `refs/heads`, sorted by name.
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curator import schema
 from curator.errors import MovedError, StoreError
-from curator.versions import freeze, parts, records, refs
+from curator.versions import freeze, parts, records, refs, superseding
 from curator.versions.differences import diff
 from curator.versions.draft import Draft
 from curator.versions.hashes import RowHashes
@@ -166,7 +166,7 @@ class Store:
             lock=draft.lock,
             transforms=transforms,
         )
-        name = hashlib.sha256(data).hexdigest()
+        name = superseding.known_as(self.folder, hashlib.sha256(data).hexdigest())
         with Lease(self.folder, "write") as lease:
             if not self._is_version(name):
                 self._put_layout(name, draft.write())
@@ -296,7 +296,9 @@ class Store:
 
     def _read_version(self, name: str) -> Version:
         layout = self._layout(name)
-        return version_of(get_object(self.folder, name), rows=layout.rows, splits=layout.splits)
+        data = get_object(self.folder, name)
+        rows, splits = layout.rows, layout.splits
+        return version_of(data, rows=rows, splits=splits, superseded=layout.superseded)
 
     def layout(self, ref: Version | str) -> parts.Layout:
         """Give the newest layout of a version: where its rows, decisions and findings lie."""
@@ -471,6 +473,7 @@ class Store:
 
     def why(self, row: str, *, branch: str | None = None) -> History:
         """Give the history of a row; see `history.why`."""
+        superseding.refuse(self.folder, row)
         return why(self, row, branch=branch)
 
     def keep_file(self, name: str, data: bytes) -> str:

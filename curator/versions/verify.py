@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from curator.versions import freeze, parts, records, refs
 from curator.versions.hashes import Records
 from curator.versions.laws import named
 from curator.versions.manifest import Version, columns_of, version_of
-from curator.versions.objects import Folder, get_object, names, object_path
+from curator.versions.objects import Folder, get_object, names, object_path, parsed_json
 from curator.versions.store import Store
 
 
@@ -47,11 +47,24 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """A version that an erasure left other digests than its id was made from.
+
+    erasure: its number; digests: by name (content, decisions, test_lock) the former and the new.
+    """
+
+    version: str
+    erasure: int
+    digests: dict[str, tuple[str | None, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """What was looked at and what was found.
 
     versions, objects, rows: how many were hashed again; bytes: of the objects.
     unreachable: objects that no version needs; `gc` removes them.
+    superseded: versions whose digests an erasure replaced, as it had to.
     """
 
     versions: int
@@ -60,6 +73,7 @@ class Verified:
     rows: int
     unreachable: int
     faults: tuple[Fault, ...]
+    superseded: tuple[Superseded, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give the result as JSON values."""
@@ -70,6 +84,7 @@ class Verified:
             "rows": self.rows,
             "unreachable": self.unreachable,
             "faults": [fault.as_dict() for fault in self.faults],
+            "superseded": [asdict(one) for one in self.superseded],
         }
 
 
@@ -142,8 +157,16 @@ class _Verifier:
         unreachable = sum(name.rpartition("/")[2] not in self.checked for name in objects)
         return Verified(
             len(self.versions), len(self.checked), self.bytes, self.rows, unreachable,
-            tuple(self.faults),
+            tuple(self.faults), tuple(self._superseded()),
         )  # fmt: skip
+
+    def _superseded(self) -> Iterable[Superseded]:
+        for name, layout in self.layouts.items():
+            if now := layout.superseded:
+                was = parsed_json(get_object(self.folder, name), name)
+                digests = {key: (was[key], now[key]) for key in now if key != "erasure"}
+                changed = {key: pair for key, pair in digests.items() if pair[0] != pair[1]}
+                yield Superseded(name, now["erasure"], changed)
 
     def fault(
         self, where: str, what: str, version: str | None = None, rows: Iterable[str] = ()
@@ -189,7 +212,9 @@ class _Verifier:
         try:
             layout = parts.layout_of(self.folder.get(known[-1]) or b"", known[-1])
             data = get_object(self.folder, name)
-            version = version_of(data, rows=layout.rows, splits=layout.splits)
+            version = version_of(
+                data, rows=layout.rows, splits=layout.splits, superseded=layout.superseded
+            )
         except StoreError as fault:
             self.fault(known[-1], str(fault), name)
             return None
