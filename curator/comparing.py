@@ -20,6 +20,7 @@ from curator.progress import SILENT, Progress
 from curator.recipe import TIERS, MeasureSpec, Recipe, load
 from curator.versions.manifest import Version
 from curator.versions.store import Store
+from curator.versions.superseding import lock_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def comparison(
 ) -> Compared:
     """Claim what `compare` says, tier by tier; looks are those of `sequence`, the rest as there."""
     before, after = store.version(a), store.version(b)
+    for note in lock_notes(before, after):
+        progress.say(f"measure {note}")
     if tier is not None and tier not in TIERS:
         raise MeasureError(unknown_name("measure", "tier", tier, TIERS))
     spec, context = spec_and_context(store, before, after, recipe, progress)

@@ -17,13 +17,17 @@ import connectors
 from curator import schema
 from curator.context import served
 from curator.errors import StoreError
+from curator.progress import SILENT, Progress
 from curator.versions.manifest import Version
 from curator.versions.store import Store
+from curator.versions.superseding import lock_notes
 
 FORMATS = ("parquet", "jsonl", "csv", "xlsx", "hf")
 
 
-def export(store: Store, ref: str, *, to: str, out: Path, raw: bool = False) -> dict[Path, int]:
+def export(
+    store: Store, ref: str, *, to: str, out: Path, raw: bool = False, progress: Progress = SILENT
+) -> dict[Path, int]:
     """Write the rows of a version.
 
     Args:
@@ -32,6 +36,7 @@ def export(store: Store, ref: str, *, to: str, out: Path, raw: bool = False) -> 
         to: parquet, jsonl, csv, xlsx, or hf (a folder that `datasets.load_from_disk` opens).
         out: Folder; gets one file (or folder) per split.
         raw: Leave test rows as they were delivered.
+        progress: Told where an erasure left other rows than were committed.
 
     Returns:
         Rows by path written.
@@ -44,6 +49,8 @@ def export(store: Store, ref: str, *, to: str, out: Path, raw: bool = False) -> 
         raise StoreError(f"--to {to!r} is not one of {list(FORMATS)}")
     version = store.version(ref)
     store.check_lock(version)
+    for note in lock_notes(version):
+        progress.say(f"export  {note}")
     rows = store.rows(version)
     ready = rows if raw else served(rows, version.transforms)
     written: dict[Path, int] = {}
@@ -73,4 +80,5 @@ def keep_place(store: Store, version: Version, out: Path, kind: str) -> None:
     about = {"kind": kind, "path": place, "version": version.id, "time": now}
     # Who may only read the store may export, and cannot erase.
     with suppress(StoreError):
-        store.record("exports", schema.hash_fields(place, now), about)
+        # Keyed without the time: the same rows to the same place are noted once.
+        store.record("exports", schema.hash_fields(place, version.id, kind), about)

@@ -178,20 +178,24 @@ class _Eraser:
 
     def _read_texts(self) -> None:
         """Collect what the rows ever said, and who else says it."""
-        said: dict[str, set[str]] = {}
         for _, table in self._tables():
             kind = kind_of(table)
             if kind == "rows":
-                for row, text in zip(table["id"].to_pylist(), table["text"].to_pylist(),
-                                     strict=True):  # fmt: skip
-                    if row in self.traces.ids:
-                        self.traces.texts.add(text)
-                    else:
-                        said.setdefault(text, set()).add(row)
+                self.traces.texts |= set(self._of(table, within=True)["text"].to_pylist())
             elif kind is not None:
                 self.traces.texts |= set(quoted(table, self.traces.ids))
         self.traces.texts.discard("")
-        self.twins = {row for text in self.traces.texts for row in said.get(text, ())}
+        said = pa.array(sorted(self.traces.texts), pa.string())
+        for _, table in self._tables():
+            if kind_of(table) == "rows":
+                others = self._of(table, within=False)
+                same = pc.is_in(others["text"], said)
+                self.twins |= set(others["id"].filter(same).to_pylist())
+
+    def _of(self, rows: pa.Table, *, within: bool) -> pa.Table:
+        """Give the rows that go, or those that stay."""
+        gone = pc.is_in(rows["id"], pa.array(sorted(self.traces.ids), pa.string()))
+        return rows.filter(gone if within else pc.invert(gone))
 
     def _begin(self, rows: int, children: int, *, by: str, reason: str) -> Erasure:
         salt = secrets.token_hex(16)
@@ -348,7 +352,10 @@ class _Eraser:
         """Mend records and refs that hold a text or an id, such as a reason that quotes one."""
         for name in (*names(self.folder, "records"), *names(self.folder, "refs")):
             data = self.folder.get(name) or b""
-            value = json.loads(data.decode("utf-8", "surrogatepass"))
+            try:
+                value = json.loads(data.decode("utf-8", "surrogatepass"))
+            except ValueError:  # not ours, as what a file browser leaves; `verify` tells of others
+                continue
             mended = self.traces.mended_json(value)
             if mended != value:
                 self.folder.replace(name, canonical_json(mended))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from curator.errors import StoreError
 from curator.schema import hash_fields
 from curator.versions import records
+from curator.versions.manifest import Version
 from curator.versions.objects import Folder, canonical_json, parsed_json
 
 ERASURES, DONE = "erasures", "erasures-done"
@@ -58,6 +59,16 @@ class Erasure:
             f"erasure {self.number} of {self.time[:10]}: {self.rows} row(s){more}, by {self.by}: "
             f"{self.reason}"
         )
+
+
+def lock_notes(*versions: Version) -> list[str]:
+    """Say of each version that an erasure left other rows in it, and so perhaps another lock."""
+    return [
+        f"rows of version {version.short} are those that erasure {version.superseded} left, and "
+        f"its test lock is {str(version.lock)[:12]}"
+        for version in versions
+        if version.superseded is not None
+    ]
 
 
 def hashed(salt: str, row: str) -> str:

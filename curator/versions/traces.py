@@ -8,6 +8,7 @@ rows stays as it is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from curator.versions.superseding import hashed
 GONE = "[erased]"
 _LEAST_CHARS = 12
 """Shorter texts are not looked for within other words: "yes" stands everywhere."""
+_WORD = re.compile(rf"\w{{{_LEAST_CHARS},}}")
+"""What may be an id within other words: these are 32 digits long."""
 _MARKS = {
     "rows": {"id", "group", "split", "parent"},
     "decisions": {"row_id", "action", "before", "after"},
@@ -76,9 +79,7 @@ class Traces:
             if len(word) >= _LEAST_CHARS:
                 for form in _forms(word):
                     text = text.replace(form, GONE)
-        for row in self.ids if len(text) >= _LEAST_CHARS else ():
-            text = text.replace(row, GONE)
-        return text
+        return _WORD.sub(lambda word: GONE if word[0] in self.ids else word[0], text)
 
     def speaks(self, line: str) -> bool:
         """Tell whether a quarantined record, of which 500 characters are kept, holds a text."""

@@ -154,9 +154,11 @@ def test_an_erased_test_row_supersedes_the_lock_and_measure_goes_on(run_corpus, 
     assert 1 == now.superseded
     assert set() == speaking(run_corpus.folder / ".curator", row["text"], row["id"])
     assert "superseded" in curator(run_corpus.folder, "verify").out
-    assert 0 == curator(run_corpus.folder, "export", "main", "--out", "out").code
+    exported = curator(run_corpus.folder, "export", "main", "--out", "out")
+    assert f"that erasure 1 left, and its test lock is {now.lock[:12]}" in exported.err
     measured = curator(run_corpus.folder, "measure", "main~1", "main", "--tier", "probe", "--json")
     assert 0 == measured.code, measured.err
+    assert "that erasure 1 left, and its test lock" in measured.err
     done = curator(run_corpus.folder, "run", "recipe.yaml", "--no-measure")
     assert "frozen rows (as erasure 1 left them)" in done.err
 
