@@ -295,14 +295,14 @@ def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     recipe: Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")] = None,
     scores: measuring.ScoreFiles = None,
     train_with: measuring.TrainWith = None,
-    seeds: measuring.Seeds = 5,
+    seeds: measuring.Seeds = None,
     time_limit: measuring.TimeLimit = None,
     files: measuring.Files = "jsonl",
     as_json: Json = False,
 ) -> None:
     """Say what the change from version A to version B did to the model, with its error bar."""
     from curator.gating import measure as measure_change
-    from curator.gating import outside
+    from curator.trainers import outside
 
     by = outside(scores, train_with, seeds=seeds, time_limit_s=time_limit, files=files)
     impact = measure_change(
@@ -320,8 +320,7 @@ def export(
     """Write the rows of a version for other programs, after checking its test lock."""
     from curator.exporting import export as write_export
 
-    written = write_export(store_here(), ref, to=to, out=out, progress=progress())
-    for path, count in written.items():
+    for path, count in write_export(store_here(), ref, to=to, out=out).items():
         typer.echo(f"{count:,} rows -> {path}")
 
 

@@ -93,7 +93,7 @@ LAYERS = (
         "curator.impact.trainer",
     ),
     ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
-    ("curator.comparing", "curator.facts"),
+    ("curator.comparing", "curator.facts", "curator.trainers"),
     (
         "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
         "curator.rebuilding", "curator.rechecking", "curator.recipe_diff", "curator.replaying",
@@ -147,10 +147,11 @@ ONLY_FROM = {
     ),
     "curator.gating": SCREEN,
     "curator.impact.design": (
-        "curator.facts", "curator.gating", "curator.impact.measure", "curator.impact.outside",
-        "curator.impact.placebo", "curator.plan",
+        "curator.facts", "curator.impact.measure", "curator.impact.outside",
+        "curator.impact.placebo", "curator.plan", "curator.trainers",
     ),
-    "curator.impact.trainer": ("curator.gating",),
+    "curator.impact.trainer": ("curator.trainers",),
+    "curator.trainers": (*SCREEN, "curator.gating"),
 }  # fmt: skip
 """Modules with few callers, all named: what composes is not composed."""
 

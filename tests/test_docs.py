@@ -181,6 +181,13 @@ def test_the_readme_runs_word_by_word(tmp_path):
     run_page((ROOT / "README.md").read_text("utf-8"), tmp_path)
 
 
+@pytest.mark.slow
+def test_the_page_on_outside_trainers_runs_word_by_word(tmp_path, monkeypatch):
+    beside = Path(sys.executable).parent  # the `python` of the page is the one of the suite
+    monkeypatch.setenv("PATH", f"{beside}{os.pathsep}{os.environ['PATH']}")
+    run_page((ROOT / "docs/outside-trainers.md").read_text("utf-8"), tmp_path)
+
+
 def test_a_page_that_is_right_runs(tmp_path):
     printed = run_curator("log", folder=tmp_path).strip()
     shown = next(

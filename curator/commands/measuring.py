@@ -28,7 +28,10 @@ TrainWith = Annotated[
         help="Train with this, such as 'python train.py {train} {test} {seed} {out}'.",
     ),
 ]
-Seeds = Annotated[int, typer.Option(help="Paired seeds of --train-with.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="Paired seeds of --train-with; else 3, 5 or 8, as it takes (a gate: 5)."),
+]
 TimeLimit = Annotated[
     float | None, typer.Option(help="Seconds one run of --train-with may take; else no limit.")
 ]
@@ -59,7 +62,7 @@ def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = None,
     scores: ScoreFiles = None,
     train_with: TrainWith = None,
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     time_limit: TimeLimit = None,
     files: Files = "jsonl",
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit file for CI.")] = None,
@@ -69,9 +72,10 @@ def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Let B take the place of A if it is shown not worse: exit code 0; 3 no, 4 cannot tell."""
-    from curator.gating import Rules, outside
+    from curator.gating import Rules
     from curator.gating import gate as judge_change
     from curator.impact import gate_pages
+    from curator.trainers import outside
 
     limits = _limits(protect or [], no_class_loses)
     rules = Rules(None if margin is None else _share("--margin", margin), limits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -252,7 +252,7 @@ def finish(
         ready.blank,
         estimate=crossed(differences[:, fresh], ready.groups[fresh]),
         seeds=tuple(seeds),
-        **_touched(ready, differences[:, fresh], told),
+        **touched_parts(ready, differences[:, fresh], told),
         test_rows=int(fresh.sum()),
         before_score=float(hits[0][:, fresh].mean()),
         after_score=float(hits[1][:, fresh].mean()),
@@ -262,21 +262,57 @@ def finish(
     )
 
 
-def _touched(
-    ready: Ready, differences: FloatArray, names: tuple[Mapping[str, str], Mapping[str, str]]
+class Pair(Protocol):
+    """Two versions and the test rows they are compared on; `Ready` is one."""
+
+    @property
+    def before(self) -> Side:
+        """The version without the change."""
+        ...
+
+    @property
+    def after(self) -> Side:
+        """The version with it."""
+        ...
+
+    @property
+    def test(self) -> TestSet:
+        """The test rows both share, m of them."""
+        ...
+
+    @property
+    def groups(self) -> IntArray:
+        """Group of each test row, shape (m,)."""
+        ...
+
+    @property
+    def fresh(self) -> BoolArray:
+        """Which test rows have no near-duplicate in training, shape (m,)."""
+        ...
+
+
+def touched_parts(
+    pair: Pair, differences: FloatArray, names: tuple[Mapping[str, str], Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Estimate what happened to the classes that the change touched, and to the rest."""
-    test = ready.test
-    touched = touched_classes(
-        ready.before.seen_by_model(), ready.after.seen_by_model(), names=names
-    )
+    """Estimate what happened to the classes that the change touched, and to the rest.
+
+    Args:
+        pair: The versions and their test rows.
+        differences: After minus before on the fresh test rows, seeds first.
+        names: What the labels of either side are called among the test rows.
+
+    Returns:
+        The fields `touched` and `rest` of a measurement.
+    """
+    test = pair.test
+    touched = touched_classes(pair.before.seen_by_model(), pair.after.seen_by_model(), names=names)
     # A serving transform that changes a test row's text changes what is asked of its class.
     served_anew = zip(test.labels, test.before, test.after, strict=True)
     touched |= {label for label, before, after in served_anew if before != after}
-    labels = [label for label, fresh in zip(test.labels, ready.fresh, strict=True) if fresh]
+    labels = [label for label, fresh in zip(test.labels, pair.fresh, strict=True) if fresh]
     return {
         "touched": class_parts(differences, labels, touched),
-        "rest": rest_part(differences, labels, touched, ready.groups[ready.fresh]),
+        "rest": rest_part(differences, labels, touched, pair.groups[pair.fresh]),
     }
 
 

@@ -7,6 +7,7 @@ on it goes the way of our own scores: same pairs, groups, fresh rows, slices and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,7 @@ from curator.impact.design import (
     shared_test_rows,
     slices_of,
     too_few_fresh,
+    touched_parts,
 )
 from curator.impact.groups import item_groups
 from curator.impact.planning import default_margin
@@ -133,7 +135,7 @@ def prepare_outside(
         margin=margin, before_score=None, after_score=None, slices=(), cost_cpu_s=0.0, fits=0,
         model="an outside trainer", shared=test.shared.note if test.shared else None,
     )  # fmt: skip
-    if before.seen_by_model() == after.seen_by_model() and test.before == test.after:
+    if _seen(before) == _seen(after) and test.before == test.after:
         return replace(blank, identical=True)
     classes = len(set(test.labels)) * ROWS_PER_CLASS <= len(test.labels)
     labels = test.labels if classes else ["answer"] * len(test.labels)
@@ -167,7 +169,7 @@ def compare_scores(
     )  # fmt: skip
     if before.kind == "prediction" and len(set(ready.test.labels)) < 2:  # noqa: PLR2004
         return replace(blank, reason="the test rows all have one label")
-    maps: tuple[Mapping[str, str], ...] = ({}, {})
+    maps: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
     if ready.test.shared is not None:
         maps = (ready.test.shared.before, ready.test.shared.after)
     reached = [
@@ -175,8 +177,10 @@ def compare_scores(
         for scores, names in zip((before, after), maps, strict=True)
     ]
     differences, fresh = reached[1] - reached[0], ready.fresh
+    parts = touched_parts(ready, differences[:, fresh], maps) if ready.classes else {}
     return replace(
         blank,
+        **parts,
         estimate=crossed(differences[:, fresh], ready.groups[fresh]),
         test_rows=int(fresh.sum()),
         before_score=float(reached[0][:, fresh].mean()),
@@ -221,8 +225,18 @@ def _reached(scores: Scores, test: TestSet, names: Mapping[str, str]) -> FloatAr
 
 
 def training_file(side: Side) -> pa.Table:
-    """Give the rows a trainer may learn from: id, text, label, weight, in the order of ids."""
-    return side.train().select(["id", "text", "label", "weight"])
+    """Give the rows a trainer may learn from, in the order of ids.
+
+    Columns: id, text, label, weight, and the user's own (an answer, a system prompt).
+    """
+    train = side.train()
+    return train.select(["id", "text", "label", "weight", *schema.user_columns(train)])
+
+
+def _seen(side: Side) -> Counter[str]:
+    """Give the multiset of what a trainer may learn from; ids are names and teach nothing."""
+    rows = training_file(side).drop_columns(["id"])
+    return Counter(schema.hash_fields(row) for row in rows.to_pylist())
 
 
 def answer_file(ids: Sequence[str], texts: Sequence[str]) -> pa.Table:

@@ -85,7 +85,7 @@ class Job:
     """One run of a trainer.
 
     name: What to call it in progress and faults, as "after, seed 3".
-    train: Columns id, text, label, weight.
+    train: Columns id, text, label, weight, and the user's own.
     test: Columns id and text.
     asked: What its answers are held to.
     """

@@ -129,25 +129,46 @@ def test_one_seed_alone_is_refused(curator, made, answers, tmp_path):
     assert "only seed 7 on both sides: without a second one the noise" in said.err
 
 
-def test_a_command_is_run_for_each_side_and_seed_and_never_again(curator, made):
+def test_a_command_is_run_look_by_look_and_never_again(curator, made):
+    """Dropping noise from so easy a corpus changes little: the first look decides."""
     log = made.folder / "runs.log"
     asked = ("measure", "main~5", "main", "--train-with", COMMAND, "--json")
 
     first = curator(made.folder, *asked)
     assert 0 == first.code, first.err
-    assert 10 == len(log.read_text().splitlines())
-    assert "before, seed 0: done, 1 of 10" in first.err
-    assert "10 runs of your trainer, 5 paired seeds; on 95 test rows they can show effects" in (
+    assert 6 == len(log.read_text().splitlines())
+    assert "before, seed 0: done, 1 of 6" in first.err
+    assert "outside 3 or 5 or 8 paired seeds, two runs of your trainer each; on 95 test rows " in (
         first.err
     )
-
-    again = curator(made.folder, *asked)
-    assert 10 == len(log.read_text().splitlines())
-    said, told = first.json(), again.json()
-    assert {"fits": 10, "fits_cached": 0}.items() <= said.pop("work").items()
-    assert {"fits": 0, "fits_cached": 10}.items() <= told.pop("work").items()
-    assert said == told
+    said = first.json()
+    assert ([0, 1, 2], "decided") == (said["seeds"], said["stopped"])
+    assert [(3, True), (5, False), (8, False)] == [(x["seeds"], x["used"]) for x in said["looks"]]
     assert said["cost_cpu_s"] > 0
+
+    again = curator(made.folder, *asked).json()
+    assert 6 == len(log.read_text().splitlines())
+    assert {"fits": 6, "fits_cached": 0}.items() <= said.pop("work").items()
+    assert {"fits": 0, "fits_cached": 6}.items() <= again.pop("work").items()
+    assert said == again
+
+    gate = curator(made.folder, "gate", "main~5", "main", "--train-with", COMMAND, "--json").json()
+    assert list(SEEDS) == gate["seeds"]
+    assert 10 == len(log.read_text().splitlines()), "a gate asks for five seeds, three are there"
+
+
+def test_an_open_look_asks_for_the_next_and_runs_only_what_it_adds(curator, made):
+    """A trainer that answers at random on one side leaves the first look open."""
+    source = (made.folder / "train.py").read_text()
+    noisy = source.replace("0.9]", "(0.9 if len(rows) < 200 else 0.45)]")
+    (made.folder / "train.py").write_text(noisy)
+
+    said = curator(made.folder, "measure", "main~5", "main", "--train-with", COMMAND, "--json")
+
+    runs = len((made.folder / "runs.log").read_text().splitlines())
+    assert len(said.json()["seeds"]) in {5, 8}
+    assert 2 * len(said.json()["seeds"]) == runs == said.json()["work"]["fits"]
+    assert 0 == said.json()["work"]["fits_cached"]
 
 
 def test_more_seeds_run_only_what_is_new_and_a_killed_run_goes_on(curator, made):
