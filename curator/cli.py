@@ -320,7 +320,8 @@ def export(
     """Write the rows of a version for other programs, after checking its test lock."""
     from curator.exporting import export as write_export
 
-    for path, count in write_export(store_here(), ref, to=to, out=out).items():
+    written = write_export(store_here(), ref, to=to, out=out, progress=progress())
+    for path, count in written.items():
         typer.echo(f"{count:,} rows -> {path}")
 
 
