@@ -19,7 +19,7 @@ from curator.errors import MeasureError
 from curator.impact.answers import read_answers
 from curator.impact.claim import Measurement, claim, points
 from curator.impact.design import Side
-from curator.impact.measure import MEASURE_VERSION, first_used, side_of
+from curator.impact.measure import MEASURE_VERSION, erased_since, first_used, side_of
 from curator.impact.outside import (
     Comparable,
     Scores,
@@ -112,17 +112,44 @@ def outside_comparison(
     sides = side_of(store, before), side_of(store, after)
     found = prepare_outside(*sides, spec=spec, context=context)
     if isinstance(found, Comparable):
+        ledger = _Ledger(store, before.lock, (*erased_since(before), *erased_since(after)))
         found = (
-            _answered(store, before.lock, found, by.scores, context)
+            _answered(ledger, found, by.scores, context)
             if by.trainer is None
-            else _trained(store, before.lock, found, by.trainer, by.plan(looks), context)
+            else _trained(ledger, found, by.trainer, by.plan(looks), context)
         )
     return Compared((claim(found),), first_used(store, before.lock), context.counters.as_dict())
 
 
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """Where measurements on one pair of versions are kept.
+
+    lock: Lock of the test rows that are looked at.
+    erased: What tells the versions from what they were before rows were erased from them.
+    """
+
+    store: Store
+    lock: str
+    erased: tuple[str | None, ...]
+
+    def key(self, ready: Comparable, context: Context, spec: str, seeds: Sequence[int]) -> str:
+        """Give the place of a measurement under these seeds."""
+        blank = ready.blank
+        return schema.hash_fields(
+            "outside 1", MEASURE_VERSION, blank.before, blank.after, spec, blank.margin,
+            list(seeds), [list(look) for look in blank.plan], context.model.revision,
+            context.model.numerics, *self.erased,
+        )  # fmt: skip
+
+    def use(self) -> None:
+        """Note a look before it is taken, so that one that is killed counts too."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.store.record("lock_uses", self.lock, {"first_used": now})
+
+
 def _answered(
-    store: Store,
-    lock: str,
+    ledger: _Ledger,
     ready: Comparable,
     paths: tuple[Path, Path] | None,
     context: Context,
@@ -135,14 +162,15 @@ def _answered(
     )
     spec = schema.hash_fields(before.digest(), after.digest())
     model = f"answers in {paths[0].name} and {paths[1].name}"
-    _use(store, lock)
+    key = ledger.key(ready, context, spec, before.seeds)
+    ledger.use()
     found = compare_scores(ready, before, after, spec=spec, model=model)
-    store.record("impacts", _key(ready, context, spec, before.seeds), found.as_dict())
+    ledger.store.record("impacts", key, found.as_dict())
     return found
 
 
 def _trained(
-    store: Store, lock: str, ready: Comparable, trainer: Trainer, plan: Plan, context: Context
+    ledger: _Ledger, ready: Comparable, trainer: Trainer, plan: Plan, context: Context
 ) -> Measurement:
     """Run a trainer look by look, until its claim is decided or hopeless."""
     ready = replace(ready, blank=replace(ready.blank, plan=plan))
@@ -150,33 +178,19 @@ def _trained(
     runs = _Runs(ready, trainer, plan, context)
     for count, _ in plan:
         seeds = range(count)
-        key = _key(ready, context, spec, seeds)
-        known = store.recorded("impacts", key)
+        key = ledger.key(ready, context, spec, seeds)
+        known = ledger.store.recorded("impacts", key)
         if known is not None:
             found = Measurement.from_dict(known)
         else:
-            _use(store, lock)
+            ledger.use()
             before, after = runs.of(seeds)
             found = compare_scores(ready, before, after, spec=spec, model=model)
-            store.record("impacts", key, found.as_dict())
+            ledger.store.record("impacts", key, found.as_dict())
         if claim(found).stopped != "open":
             break
     context.counters.fits_cached += found.fits - len(runs.made)
     return found
-
-
-def _key(ready: Comparable, context: Context, spec: str, seeds: Sequence[int]) -> str:
-    blank = ready.blank
-    return schema.hash_fields(
-        "outside 1", MEASURE_VERSION, blank.before, blank.after, spec, blank.margin, list(seeds),
-        [list(look) for look in blank.plan], context.model.revision, context.model.numerics,
-    )  # fmt: skip
-
-
-def _use(store: Store, lock: str) -> None:
-    """Note the look before it is taken, so that one that is killed counts too."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.record("lock_uses", lock, {"first_used": now})
 
 
 @dataclass(slots=True)

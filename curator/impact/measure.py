@@ -174,11 +174,11 @@ def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
     return schema.hash_fields(
         MEASURE_VERSION, one.a.id, one.b.id, tier, spec.method, spec.metric, spec.margin,
         list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
-        context.model.numerics, *_erased_since(one.a), *_erased_since(one.b),
+        context.model.numerics, *erased_since(one.a), *erased_since(one.b),
     )  # fmt: skip
 
 
-def _erased_since(version: Version) -> tuple[str | None, ...]:
+def erased_since(version: Version) -> tuple[str | None, ...]:
     """Give what tells a version from what it was before rows were erased from it."""
     return () if version.superseded is None else (version.content, version.lock)
 

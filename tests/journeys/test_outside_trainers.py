@@ -283,3 +283,16 @@ def test_rules_that_cannot_hold_are_refused(curator, made, arguments, told):
 
     assert (1, "") == (said.code, said.out)
     assert told in said.err
+
+
+def test_after_an_erasure_a_command_is_measured_anew(curator, made):
+    """The ids of the versions stay; what a trainer would learn from them does not."""
+    asked = ("measure", "main~5", "main", "--train-with", COMMAND, "--json")
+    curator(made.folder, *asked)
+    rows = curator(made.folder, "rows", "main", "--where", "split = 'train'", "--json").json()
+    reason = ("--by", "a data subject", "--reason", "request 7")
+    assert 0 == curator(made.folder, "erase", rows[0]["id"], *reason).code
+
+    said = curator(made.folder, *asked).json()
+
+    assert 6 <= said["work"]["fits"] == len((made.folder / "runs.log").read_text().split()) - 6
