@@ -13,6 +13,7 @@ from curator.about import find_about
 from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, claim
+from curator.impact.ledger import Uses, uses
 from curator.impact.measure import first_used, measure_pair
 from curator.impact.sequence import LOOKS, Plan
 from curator.options import unknown_name
@@ -30,11 +31,13 @@ class Compared:
     impacts: One per tier, the dearest last.
     first_used: When these test rows were first measured on, ISO 8601.
     work: What was computed now, and what was found in the cache.
+    test_uses: All looks at these test rows, and the alpha they were charged.
     """
 
     impacts: tuple[Impact, ...]
     first_used: str | None
     work: dict[str, int]
+    test_uses: Uses | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the dearest impact as JSON values; cheaper tiers stand under `screens`."""
@@ -42,6 +45,7 @@ class Compared:
             **self.impacts[-1].as_dict(),
             "screens": [impact.as_dict() for impact in self.impacts[:-1]],
             "first_used": self.first_used,
+            "test_uses": self.test_uses.as_dict() if self.test_uses else None,
             "work": self.work,
         }
 
@@ -97,7 +101,12 @@ def comparison(
         claim(measure_pair(store, before, after, tier=one, spec=spec, context=context, looks=looks))
         for one in (*cheaper, dearest)
     )
-    return Compared(found, first_used(store, before.lock), context.counters.as_dict())
+    return Compared(
+        found,
+        first_used(store, before.lock),
+        context.counters.as_dict(),
+        uses(store, before.lock),
+    )
 
 
 def spec_and_context(

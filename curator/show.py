@@ -159,6 +159,8 @@ def log(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def version_facts(store: Store, shown: Version, classes: pa.Table) -> dict[str, Any]:
     """Gather what `show` says of a version."""
+    from curator.impact.ledger import uses
+
     return {
         "version": shown.id,
         "parents": list(shown.parents),
@@ -170,6 +172,7 @@ def version_facts(store: Store, shown: Version, classes: pa.Table) -> dict[str, 
         "splits": dict(shown.splits),
         "classes": plain_rows(classes),
         "lock": shown.lock,
+        "test_uses": uses(store, shown.lock).as_dict() if shown.lock else None,
         "transforms": [dict(t) for t in shown.transforms],
         "tags": [name for name, v in store.tags().items() if v == shown.id],
         "branches": [name for name, v in store.branches().items() if v == shown.id],
@@ -182,8 +185,16 @@ def version(facts: Mapping[str, Any]) -> None:
     for name in ("version", "parents", "task", "step", "options", "rows", "splits", "lock",
                  "transforms", "branches", "tags"):  # fmt: skip
         screen.print(f"{name:<11} {facts[name]}", markup=False)
+    if facts["test_uses"]:
+        screen.print(f"{'test rows':<11} {_uses(facts['test_uses'])}", markup=False)
     records = [(c["split"], c["label"], c["rows"]) for c in facts["classes"]]
     screen.print(_table(("split", "label", "rows"), records))
+
+
+def _uses(used: Mapping[str, Any]) -> str:
+    from curator.impact.ledger import Uses
+
+    return Uses(**used).sentence()
 
 
 def rows(table: pa.Table, limit: int) -> None:
@@ -338,7 +349,9 @@ def impact(found: Mapping[str, Any]) -> None:
         for s in found["slices"][:12]
     ]  # fmt: skip
     screen.print(_table(("slice", "rows", "effect", "low", "high", ""), records))
-    if found.get("first_used"):
+    if used := found.get("test_uses"):
+        screen.print(_uses(used), markup=False)
+    elif found.get("first_used"):
         screen.print(f"these test rows were first measured on {found['first_used']}", markup=False)
 
 

@@ -92,7 +92,10 @@ LAYERS = (
         "curator.impact.answers", "curator.impact.outside", "curator.impact.placebo",
         "curator.impact.trainer",
     ),
-    ("curator.about", "curator.exporting", "curator.impact.measure", "curator.query"),
+    (
+        "curator.about", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
+        "curator.query",
+    ),
     ("curator.comparing", "curator.facts", "curator.trainers"),
     (
         "curator.checking", "curator.editing", "curator.erasing", "curator.gating",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from curator import schema
@@ -18,9 +17,11 @@ from curator.errors import MeasureError
 from curator.impact.claim import Impact, Measurement, claim, claim_together, points, standings
 from curator.impact.design import Ready, Side, finish, fit_ahead, fit_spec, prepare
 from curator.impact.groups import MIN_ROWS
+from curator.impact.ledger import Look, charge, counted, now, percent, uses
 from curator.impact.placebo import only_drops, placebo
 from curator.impact.planning import default_margin
-from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, visible_at_last_look
+from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, share_at, visible_at_last_look
+from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
 from curator.versions.manifest import Version
@@ -46,6 +47,7 @@ class _Asked:
     """A measurement under way: its latest look, and what a further one needs.
 
     plan: When it may be looked at.
+    claims: Number of claims of its family.
     looks: Number of looks taken.
     ready: What a look is finished from; None until one is not found in the store.
     found: The latest look; None before the first.
@@ -55,6 +57,7 @@ class _Asked:
     b: Version
     sides: tuple[Side, Side]
     plan: Plan
+    claims: int = 1
     looks: int = 0
     ready: Ready | None = None
     found: Measurement | None = None
@@ -130,10 +133,10 @@ def _found(family: Sequence[_Asked]) -> list[Measurement]:
     return [one.found for one in family if one.found is not None]
 
 
-def _ask(store: Store, a: Version, b: Version, looks: Plan = LOOKS) -> _Asked:
+def _ask(store: Store, a: Version, b: Version, looks: Plan = LOOKS, *, claims: int = 1) -> _Asked:
     if a.lock is None or b.lock is None:
         raise MeasureError("there is no test row, so nothing can be measured; bring a test split")
-    return _Asked(a, b, (side_of(store, a), side_of(store, b)), looks)
+    return _Asked(a, b, (side_of(store, a), side_of(store, b)), looks, claims)
 
 
 def _look(
@@ -151,6 +154,7 @@ def _look(
             one.ready = prepared
         else:
             one.found = prepared
+    _say_charges(new, tier, context)
     for seeds in sorted({one.seeds() for one in new}):
         together = [one.ready for one in new if one.ready and one.seeds() == seeds]
         fit_ahead(together, context, seeds=seeds)
@@ -204,17 +208,40 @@ def _placebo(
 
 
 def _finish(store: Store, one: _Asked, ready: Ready, context: Context) -> Measurement:
-    # Noted before the look, so that a look that is killed counts too.
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    store.record("lock_uses", str(one.a.lock), {"first_used": now})
+    # Written down before the look, so that a look that is killed counts too.
+    charge(store, _charged(one, ready.fit.tier, touched=one.plan == LOOKS))
     counted = len(one.found.seeds) if one.found else 0
     return finish(ready, context, seeds=one.seeds(), counted=counted)
 
 
+def _charged(one: _Asked, tier: str, *, touched: bool) -> Look:
+    """Say what the next look costs: an even part of the family's alpha, and that look's share."""
+    alpha = ALPHA / one.claims * share_at(one.plan, len(one.seeds()))
+    return Look(
+        now(), str(one.a.lock), one.a.id, one.b.id, tier, len(one.seeds()), alpha, alpha * touched
+    )
+
+
+def _say_charges(new: Sequence[_Asked], tier: str, context: Context) -> None:
+    """Say what looks will be charged, before anything is trained for them."""
+    looks = [_charged(one, tier, touched=one.plan == LOOKS) for one in new if one.ready]
+    if not looks:
+        return
+    seeds = " and ".join(str(n) for n in sorted({look.seeds for look in looks}))
+    whole, touched = sum(x.alpha for x in looks), sum(x.alpha_touched for x in looks)
+    context.progress.say(
+        f"ledger  {tier}, {counted(len(looks), 'look')} at {seeds} seeds will be charged "
+        f"{percent(whole)} of alpha to lock {looks[0].lock[:12]}, and {percent(touched)} for the "
+        "touched classes"
+    )
+
+
 def first_used(store: Store, lock: str | None) -> str | None:
     """Say when test rows were first measured on, ISO 8601; None before that."""
+    # Looks of outside trainers, and those before there was a ledger, stand in lock_uses.
     use = store.recorded("lock_uses", lock) if lock else None
-    return use["first_used"] if use else None
+    dates = [use["first_used"] if use else None, uses(store, lock).first]
+    return min((date for date in dates if date), default=None)
 
 
 def measure_chain(
@@ -240,7 +267,9 @@ def measure_chain(
     """
     for tier in spec.tiers:
         steps = list(itertools.pairwise(chain))
-        families = [[_ask(store, before, after) for (_, before), (_, after) in steps]]
+        families = [
+            [_ask(store, before, after, claims=len(steps)) for (_, before), (_, after) in steps]
+        ]
         if len(steps) > 1:  # with one step the chain is the step
             families.append([_ask(store, chain[0][1], chain[-1][1])])
         progress.say(f"measure {len(steps)} steps and the whole of them ({tier})")
@@ -275,3 +304,4 @@ def say_what_can_be_seen(
             f"({steps} steps judged together, up to {MOST_SEEDS} seeds), if they differ enough "
             f"from each other; margin {points(margin)} points"
         )
+    progress.say(f"ledger  {uses(store, version.lock).sentence()}")

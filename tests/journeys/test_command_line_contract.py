@@ -174,6 +174,23 @@ def test_measure_says_all_that_scripts_rely_on_in_fractions(curator, finished):
     assert 96 == said["slices"][0]["rows"]
 
 
+def test_a_look_is_announced_with_its_price_written_down_once_and_told(curator, finished_copy):
+    folder = finished_copy.folder
+    before = curator(folder, "show", "main", "--json").json()["test_uses"]
+
+    first = curator(folder, "measure", "main~4", "main", "--json")
+    again = curator(folder, "measure", "main~4", "main", "--json")
+
+    used, told = first.json()["test_uses"], first.json()
+    looks = [look for look in told["looks"] if look["used"]]
+    assert "will be charged 1.00 % of alpha to lock" in first.err
+    assert before["looks"] + len(looks) == used["looks"]
+    assert before["comparisons"] + 1 == used["comparisons"]
+    assert used == again.json()["test_uses"]
+    assert "will be charged" not in again.err
+    assert "alpha charged so far" in curator(folder, "show", "main").out
+
+
 def test_a_dearer_tier_has_the_cheaper_ones_as_screens(curator, finished):
     said = curator(
         finished.folder, "measure", "main~1", "main", "--tier", "top-layers", "--json"
