@@ -146,9 +146,11 @@ def test_an_erased_test_row_supersedes_the_lock_and_measure_goes_on(run_corpus, 
     store = _store(run_corpus)
     row = next(r for r in _rows(run_corpus) if r["split"] == "test" and r["label"] == "topic01")
     lock = store.version("main").lock
+    used = curator(run_corpus.folder, "show", "main", "--json").json()["test_uses"]
     said = curator(run_corpus.folder, "erase", row["id"], *ASKED)
 
     assert 0 == said.code, said.err
+    assert used == curator(run_corpus.folder, "show", "main", "--json").json()["test_uses"]
     now = _store(run_corpus).version("main")
     assert lock != now.lock
     assert 1 == now.superseded
