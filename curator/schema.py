@@ -280,8 +280,8 @@ def content_digest(rows: pa.Table) -> str:
 
 def decisions_digest(decisions: pa.Table) -> str:
     """Hash a whole table of decisions, whatever their order; 64 hexadecimal digits."""
-    columns = [decisions[name].to_pylist() for name in DECISION_SCHEMA.names]
-    return digest(zip(*columns, strict=True))
+    records = b"".join(_hash_rows(decisions, DECISION_SCHEMA.names))
+    return digest_of(np.frombuffer(records, np.uint8).reshape(-1, 16))
 
 
 def occurrences(keys: Sequence[str], ranks: Sequence[str]) -> list[int]:

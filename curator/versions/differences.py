@@ -100,10 +100,9 @@ def diff(store: Store, a: Version | str, b: Version | str) -> pa.Table:
     changes = compare(before, after, _compared(before, after))
     changed = sorted(operations(before, after, changes))
     told = _told(store, old, new, {op[0] for op in changed})
-    return pa.Table.from_pylist(
-        [_row(op, told) for op in changed],
-        schema=DIFF_SCHEMA,
-    )
+    columns = zip(*(_row(op, told) for op in changed), strict=True)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, DIFF_SCHEMA, strict=False)]
+    return pa.table(arrays, schema=DIFF_SCHEMA) if changed else DIFF_SCHEMA.empty_table()
 
 
 def diff_counts(changes: pa.Table) -> dict[str, dict[str, int]]:
@@ -176,10 +175,12 @@ def _compared(before: pa.Table, after: pa.Table) -> list[str]:
 
 def operations(before: pa.Table, after: pa.Table, changes: Changes) -> Iterator[_Op]:
     """Give (row id, action, before, after) of each change; before and after as JSON."""
-    gone = before.filter(pa.array(changes.dropped)).select(["id", *_SHOWN]).to_pylist()
-    yield from ((row.pop("id"), "drop", cells_json(row), None) for row in gone)
-    came = after.filter(pa.array(changes.added)).select(["id", *_SHOWN]).to_pylist()
-    yield from ((row.pop("id"), "add", None, cells_json(row)) for row in came)
+    gone = before.filter(pa.array(changes.dropped))
+    for row, told in zip(gone["id"].to_pylist(), _objects(gone, _SHOWN), strict=True):
+        yield row, "drop", told, None
+    came = after.filter(pa.array(changes.added))
+    for row, told in zip(came["id"].to_pylist(), _objects(came, _SHOWN), strict=True):
+        yield row, "add", None, told
     for action, mask in changes.by_action().items():
         names = {"relabel": ["label"], "weight": ["weight"]}.get(action) or [
             n for n in changes.columns if n not in {*PROVENANCE, "label", "weight"}
@@ -193,16 +194,61 @@ def _cells(
 ) -> Iterator[tuple[str, str, str]]:
     """Give id and the differing cells, before and after, of the shared rows a mask picks."""
     picked = np.flatnonzero(mask)
-    old, new = (
-        table.take(pa.array(at[picked]))
-        .select(["id", *(n for n in names if n in table.column_names)])
-        .to_pylist()
-        for table, at in ((before, changes.left), (after, changes.right))
-    )
-    for where, was, now in zip(picked, old, new, strict=True):
-        differing = [n for n in names if n in changes.columns and changes.columns[n][where]]
-        sides = [cells_json({n: r[n] for n in differing if n in r}) for r in (was, now)]
-        yield now["id"], sides[0], sides[1]
+    names = [name for name in names if name in changes.columns]
+    if not len(picked) or not names:
+        return
+    # Rows in which the same columns differ are written together.
+    differs = np.array([changes.columns[name][picked] for name in names])
+    patterns, of = np.unique(differs, axis=1, return_inverse=True)
+    sides = [np.empty(len(picked), object) for _ in range(2)]
+    for number, pattern in enumerate(patterns.T):
+        here = np.flatnonzero(of.ravel() == number)
+        columns = [name for name, differing in zip(names, pattern, strict=True) if differing]
+        for side, table, at in zip(
+            sides, (before, after), (changes.left, changes.right), strict=True
+        ):
+            there = [name for name in columns if name in table.column_names]
+            rows = table.select(["id", *there]).take(pa.array(at[picked[here]]))
+            side[here] = _objects(rows, there)
+    ids = after["id"].take(pa.array(changes.right[picked])).to_pylist()
+    yield from zip(ids, *(side.tolist() for side in sides), strict=True)
+
+
+def _objects(rows: pa.Table, names: Sequence[str]) -> list[str]:
+    """Write these columns of each row as `cells_json` does, column by column."""
+    pieces: list[Any] = []
+    for name in sorted(names):
+        start = "," if pieces else "{"
+        pieces += [pa.scalar(f"{start}{_quoted(name)}:", pa.large_string()), _values(rows, name)]
+    if not pieces:
+        return ["{}"] * rows.num_rows
+    end = pa.scalar("}", pa.large_string())
+    joined = pc.binary_join_element_wise(*pieces, end, pa.scalar("", pa.large_string()))
+    return list(joined.to_pylist())
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _values(rows: pa.Table, name: str) -> pa.Array:
+    """Write each value of a column as JSON."""
+    column = rows[name].combine_chunks()
+    plain = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if plain and not column.null_count:
+        column = column.cast(pa.large_string())
+        mark = pa.scalar('"', pa.large_string())
+        written = pc.binary_join_element_wise(mark, column, mark, pa.scalar("", pa.large_string()))
+        escaped = pc.match_substring_regex(column, r'[\x00-\x1f"\\]')
+        if not pc.any(escaped, min_count=0).as_py():
+            return written
+        apart = [_value(name, value) for value in column.filter(escaped).to_pylist()]
+        return pc.replace_with_mask(written, escaped, pa.array(apart, pa.large_string()))
+    return pa.array([_value(name, value) for value in column.to_pylist()], pa.large_string())
+
+
+def _value(name: str, value: Any) -> str:
+    return cells_json({name: value})[len(_quoted(name)) + 2 : -1]
 
 
 def cells_json(cells: dict[str, Any]) -> str:
@@ -227,26 +273,25 @@ def _told(
     for version in reversed([v for v in line if v.id not in past]):
         made = store.decisions(version).select(["row_id", "action", "reason", "step"])
         here = pc.and_(pc.is_in(made["row_id"], wanted), pc.is_in(made["action"], changing))
-        for decision in made.filter(here).to_pylist():
-            row = decision["row_id"]
-            told.setdefault(row, []).append(
-                (decision["action"], decision["reason"], decision["step"])
-            )
+        columns = (column.to_pylist() for column in made.filter(here).columns)
+        for row, *rest in zip(*columns, strict=True):
+            action, reason, step = rest
+            told.setdefault(row, []).append((action, reason, step))
     return told
 
 
-def _row(op: _Op, told: dict[str, list[tuple[str, str, str]]]) -> dict[str, Any]:
+def _row(
+    op: _Op, told: dict[str, list[tuple[str, str, str]]]
+) -> tuple[str, str, str, str | None, str | None, str | None]:
+    """Give a row of DIFF_SCHEMA."""
     row, action, before, after = op
     every = told.get(row, [])
+    if len(every) == 1:
+        _, reason, step = every[0]
+        return row, OPS[action], reason or NO_STEP, step or None, before, after
     # A row that was dropped and came back edited has no decision of its own kind: then all speak.
     speaking = [t for t in every if t[0] == action] or every
-    reasons = list(dict.fromkeys(reason for _, reason, _ in speaking))
-    steps = list(dict.fromkeys(step for _, _, step in speaking))
-    return {
-        "id": row,
-        "op": OPS[action],
-        "reason": "; ".join(reasons) or NO_STEP,
-        "step": " + ".join(steps) or None,
-        "before": before,
-        "after": after,
-    }
+    reasons = dict.fromkeys(reason for _, reason, _ in speaking)
+    steps = dict.fromkeys(step for _, _, step in speaking)
+    return (row, OPS[action], "; ".join(reasons) or NO_STEP, " + ".join(steps) or None, before,
+            after)  # fmt: skip

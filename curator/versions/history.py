@@ -21,7 +21,7 @@ from curator.errors import StoreError
 from curator.schema import PROVENANCE
 from curator.versions.changes import ACTION_OF
 from curator.versions.manifest import Version
-from curator.versions.parts import Layout, Reader, find_rows
+from curator.versions.parts import Layout, Reader, find_rows, rows_with
 from curator.versions.refs import HEADS, names
 
 if TYPE_CHECKING:
@@ -197,10 +197,6 @@ class _Teller:
         """Read what the step of a version decided."""
         return self._reader.file(self.layout(version).decisions).read()
 
-    def findings(self, version: str) -> pa.Table:
-        """Read what the step of a version found."""
-        return self._reader.file(self.layout(version).findings).read()
-
     def every(self) -> dict[str, Version]:
         """Give every version that a branch or tag ever led to."""
         tips = [*(entry.version for entry, _ in self.moves), *self.store.tags().values()]
@@ -244,8 +240,8 @@ class _Teller:
         return found
 
     def _decided(self, version: Version, row: str) -> list[dict[str, Any]]:
-        made = self.decisions(version.id)
-        return list(made.filter(pc.equal(made["row_id"], row)).to_pylist())
+        file = self._reader.file(self.layout(version.id).decisions)
+        return list(rows_with(file, "row_id", row).to_pylist())
 
     def _line_with(self, bringers: set[str]) -> tuple[list[Version], str]:
         line = self.line(self.head.id)
@@ -297,9 +293,8 @@ class _Teller:
 
     def _stepped(self, row: str, version: Version) -> Iterator[Event]:
         decided = self._decided(version, row)
-        found = self.findings(version.id)
-        flagged = found.filter(pc.and_(pc.equal(found["row_id"], row), found["flagged"]))
-        doubts = flagged.to_pylist()
+        found = rows_with(self._reader.file(self.layout(version.id).findings), "row_id", row)
+        doubts = found.filter(found["flagged"]).to_pylist()
         for made in decided:
             of_it = (d for d in doubts if d["issue_type"] == made["issue_type"])
             behind: dict[str, Any] = next(of_it, {})
@@ -415,6 +410,10 @@ class _Teller:
 
     def _kept_over(self, row: str, line: list[Version]) -> Iterator[str]:
         for version in line:
+            file = self._reader.file(self.layout(version.id).decisions)
+            partners = file.read(columns=["partner_id"])["partner_id"]
+            if not pc.any(pc.equal(partners, row)).as_py():
+                continue
             made = self.decisions(version.id)
             here = pc.and_(pc.equal(made["partner_id"], row), pc.equal(made["action"], "drop"))
             yield from made["row_id"].filter(pc.fill_null(here, False)).to_pylist()  # noqa: FBT003 - the fill value
