@@ -375,7 +375,7 @@ def main() -> None:
     from curator.foreign import KNOWN, explain
 
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="curator", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except ClickException as fault:
