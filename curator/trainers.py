@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from curator import schema
@@ -19,6 +18,7 @@ from curator.errors import MeasureError
 from curator.impact.answers import read_answers
 from curator.impact.claim import Measurement, claim, points
 from curator.impact.design import Side
+from curator.impact.ledger import Look, charge, now, uses
 from curator.impact.measure import MEASURE_VERSION, erased_since, first_used, side_of
 from curator.impact.outside import (
     Comparable,
@@ -29,7 +29,7 @@ from curator.impact.outside import (
     training_file,
 )
 from curator.impact.planning import planned_effect
-from curator.impact.sequence import LOOKS, Plan
+from curator.impact.sequence import LOOKS, Plan, share_at
 from curator.impact.statistics import ALPHA
 from curator.impact.trainer import Job, Run, Trainer, run_trainer
 from curator.progress import SILENT, Progress
@@ -118,7 +118,12 @@ def outside_comparison(
             if by.trainer is None
             else _trained(ledger, found, by.trainer, by.plan(looks), context)
         )
-    return Compared((claim(found),), first_used(store, before.lock), context.counters.as_dict())
+    return Compared(
+        (claim(found),),
+        first_used(store, before.lock),
+        context.counters.as_dict(),
+        uses(store, before.lock),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +147,13 @@ class _Ledger:
             context.model.numerics, *self.erased,
         )  # fmt: skip
 
-    def use(self) -> None:
-        """Note a look before it is taken, so that one that is killed counts too."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.store.record("lock_uses", self.lock, {"first_used": now})
+    def use(self, ready: Comparable, spec: str, seeds: int) -> None:
+        """Write a look down before it is taken, so that one that is killed counts too."""
+        blank = ready.blank
+        alpha = ALPHA * share_at(blank.plan, seeds)
+        tier = f"{blank.tier} {spec[:12]}"
+        look = Look(now(), self.lock, blank.before, blank.after, tier, seeds, alpha, alpha)
+        charge(self.store, look)
 
 
 def _answered(
@@ -163,7 +171,7 @@ def _answered(
     spec = schema.hash_fields(before.digest(), after.digest())
     model = f"answers in {paths[0].name} and {paths[1].name}"
     key = ledger.key(ready, context, spec, before.seeds)
-    ledger.use()
+    ledger.use(ready, spec, len(before.seeds))
     found = compare_scores(ready, before, after, spec=spec, model=model)
     ledger.store.record("impacts", key, found.as_dict())
     return found
@@ -183,7 +191,7 @@ def _trained(
         if known is not None:
             found = Measurement.from_dict(known)
         else:
-            ledger.use()
+            ledger.use(ready, spec, count)
             before, after = runs.of(seeds)
             found = compare_scores(ready, before, after, spec=spec, model=model)
             ledger.store.record("impacts", key, found.as_dict())
