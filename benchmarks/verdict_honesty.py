@@ -2,8 +2,9 @@
 
 Probe tier, banking77: all 10,003 training and 3,080 test rows, five paired seeds, accuracy on all
 test rows, margin as by default; one look at the plain 5 %, as a gate takes it (the looks at 3, 5
-and 8 seeds of `curator run` are the business of `probe_bank.py`). Every replicate draws its own rows and trains with its own seeds,
-so that no lucky base makes forty comparisons look good. Nothing is chosen on the test rows.
+and 8 seeds of `curator run` are for `probe_bank.py`). Every replicate draws its own rows and trains
+with its own seeds, so that no lucky base makes forty comparisons look good. Nothing is chosen on
+the test rows.
 
     python benchmarks/verdict_honesty.py [--cache DIR] [--data DIR]
 
