@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from curator.errors import StoreError
 from curator.schema import PROVENANCE
 from curator.versions.changes import ACTION_OF
+from curator.versions.listing import after, in_time
 from curator.versions.manifest import Version
 from curator.versions.parts import Layout, Reader, find_rows, rows_with
 from curator.versions.refs import HEADS, names
@@ -174,13 +175,16 @@ class _Teller:
         self.head = store.head(self.branch)
         self.times = {v: e.time for v, e in store.first_entries().items()}
         self._lines: dict[str, list[Version]] = {}
+        self._versions: dict[str, Version] = {}
+        self._made: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._reader = Reader(store.folder)
         self._layouts: dict[str, Layout] = {}
 
     def line(self, version: str) -> list[Version]:
         """Give a version and all before it, oldest first, on all branches merged into it."""
         if version not in self._lines:
-            self._lines[version] = _in_time(self.store.ancestry(version)[::-1], self.times)
+            line = self.store.ancestry(version, known=self._versions)
+            self._lines[version] = in_time(line[::-1], self.times)
         return self._lines[version]
 
     def layout(self, version: str) -> Layout:
@@ -200,7 +204,11 @@ class _Teller:
     def every(self) -> dict[str, Version]:
         """Give every version that a branch or tag ever led to."""
         tips = [*(entry.version for entry, _ in self.moves), *self.store.tags().values()]
-        return {v.id: v for tip in dict.fromkeys(tips) for v in self.line(tip)}
+        found: dict[str, Version] = {}
+        for tip in reversed(tips):  # the newest lead to most of the others
+            if tip not in found:
+                found |= {version.id: version for version in self.line(tip)}
+        return found
 
     def tell(self, row: str) -> History:
         bringers = self._bringers(row)
@@ -222,7 +230,7 @@ class _Teller:
             parent_text=self._text(origin, parent),
             augmenter=first.get("augmenter") or last.get("augmenter"),
             events=events,
-            steps=tuple(v.step.name for v in _after(origin, line)),
+            steps=tuple(v.step.name for v in after(origin, line)),
             state=state,
             children=tuple(self._children(row, line)),
             kept_over=tuple(dict.fromkeys(self._kept_over(row, line))),
@@ -240,8 +248,10 @@ class _Teller:
         return found
 
     def _decided(self, version: Version, row: str) -> list[dict[str, Any]]:
-        file = self._reader.file(self.layout(version.id).decisions)
-        return list(rows_with(file, "row_id", row).to_pylist())
+        if (version.id, row) not in self._made:
+            file = self._reader.file(self.layout(version.id).decisions)
+            self._made[version.id, row] = rows_with(file, "row_id", row).to_pylist()
+        return self._made[version.id, row]
 
     def _line_with(self, bringers: set[str]) -> tuple[list[Version], str]:
         line = self.line(self.head.id)
@@ -396,9 +406,11 @@ class _Teller:
         stored = {part.object for version in line for part in self.layout(version.id).parts}
         made: dict[str, str] = {}
         for name in sorted(stored):
-            table = self._reader.file(name).read(columns=["id", "parent"])
-            of_row = table["id"].filter(pc.fill_null(pc.equal(table["parent"], row), False))  # noqa: FBT003 - the fill value
-            made |= dict.fromkeys(of_row.to_pylist(), "")
+            file = self._reader.file(name)
+            of_row = pc.equal(file.read(columns=["parent"])["parent"], row)
+            if pc.any(of_row).as_py():
+                ids = file.read(columns=["id"])["id"]
+                made |= dict.fromkeys(ids.filter(of_row).to_pylist(), "")
         for version in line if made else ():
             added = self.decisions(version.id)
             added = added.filter(pc.equal(added["action"], "add")).select(["row_id", "step"])
@@ -444,29 +456,6 @@ class _Teller:
         for name in stored:
             ids |= set(self._reader.file(name).read(columns=["id"])["id"].to_pylist())
         return ids
-
-
-def _in_time(line: Sequence[Version], times: Mapping[str, str]) -> list[Version]:
-    """Put versions in the order of their times, none before a parent of its own.
-
-    Args:
-        line: Versions, each after its parents.
-        times: When a branch first pointed at a version; one without a time goes with its parents.
-    """
-    at: dict[str, tuple[str, int]] = {}
-    for number, version in enumerate(line):
-        parents = [at[p][0] for p in version.parents if p in at]
-        at[version.id] = (max([times.get(version.id, ""), *parents]), number)
-    return sorted(line, key=lambda version: at[version.id])
-
-
-def _after(origin: Version, line: Iterable[Version]) -> Iterator[Version]:
-    """Give the versions of a line that descend from one of it."""
-    seen = {origin.id}
-    for version in line:
-        if seen & set(version.parents):
-            seen.add(version.id)
-            yield version
 
 
 def _place(row: dict[str, Any]) -> dict[str, Any]:

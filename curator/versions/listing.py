@@ -6,6 +6,7 @@ first branch entry that named it does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,32 @@ class LogEntry:
     branches: tuple[str, ...]
 
 
+def ancestry(
+    read: Callable[[str], Version], start: Version, known: dict[str, Version]
+) -> list[Version]:
+    """Give a version and all before it, newest first: no version stands before a child.
+
+    Args:
+        read: Reads a version by its id.
+        start: The version.
+        known: Versions by id that need not be read; those that are read are added.
+    """
+    seen: set[str] = set()
+    order: list[Version] = []
+    stack = [(start, False)]
+    while stack:  # depth first, a version after all its parents
+        version, done = stack.pop()
+        if done:
+            order.append(version)
+        elif version.id not in seen:
+            seen.add(version.id)
+            stack.append((version, True))
+            before = [parent for parent in version.parents if parent not in seen]
+            known.update((parent, read(parent)) for parent in before if parent not in known)
+            stack += [(known[parent], False) for parent in before]
+    return order[::-1]
+
+
 def log(store: Store, ref: Version | str) -> list[LogEntry]:
     """Give a version and all before it, newest first.
 
@@ -55,3 +82,26 @@ def log(store: Store, ref: Version | str) -> list[LogEntry]:
         )
         for version in store.ancestry(ref)
     ]
+
+
+def in_time(line: Sequence[Version], times: Mapping[str, str]) -> list[Version]:
+    """Put versions in the order of their times, none before a parent of its own.
+
+    Args:
+        line: Versions, each after its parents.
+        times: When a branch first pointed at a version; one without a time goes with its parents.
+    """
+    at: dict[str, tuple[str, int]] = {}
+    for number, version in enumerate(line):
+        parents = [at[p][0] for p in version.parents if p in at]
+        at[version.id] = (max([times.get(version.id, ""), *parents]), number)
+    return sorted(line, key=lambda version: at[version.id])
+
+
+def after(origin: Version, line: Iterable[Version]) -> Iterator[Version]:
+    """Give the versions of a line that descend from one of it."""
+    seen = {origin.id}
+    for version in line:
+        if seen & set(version.parents):
+            seen.add(version.id)
+            yield version

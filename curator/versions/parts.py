@@ -362,6 +362,7 @@ class Reader:
         self.folder = folder
         self._files: dict[str, pq.ParquetFile] = {}
         self._dead: dict[str, IntArray] = {}
+        self._places: dict[tuple[str, tuple[str, ...]], IntArray] = {}
 
     def file(self, name: str) -> pq.ParquetFile:
         """Open a stored table."""
@@ -376,6 +377,16 @@ class Reader:
             self._dead[name] = dead_positions(self.folder, part)
         return self._dead[name]
 
+    def places(self, name: str, ids: list[str]) -> IntArray:
+        """Give the positions in a part of rows that have one of these ids, dead or not, ascending.
+
+        Versions share their parts, so a row that is sought in many is found once.
+        """
+        key = (name, tuple(ids))
+        if key not in self._places:
+            self._places[key] = _positions_of_ids(self.file(name), ids)
+        return self._places[key]
+
 
 def find_rows(reader: Reader, layout: Layout, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Find rows of a version by id, decoding only the row groups that hold them.
@@ -386,10 +397,11 @@ def find_rows(reader: Reader, layout: Layout, ids: Sequence[str]) -> dict[str, d
     found: dict[str, dict[str, Any]] = {}
     wanted = sorted(set(ids))
     for part in layout.parts:
-        file = reader.file(part.object)
-        at = _living(_positions_of_ids(file, wanted), part, reader.dead(part))
+        at = reader.places(part.object, wanted)
+        at = _living(at, part, reader.dead(part)) if len(at) else at
         if len(at):
-            found |= {row["id"]: row for row in _rows_at(file, at).to_pylist()}
+            rows = _rows_at(reader.file(part.object), at)
+            found |= {row["id"]: row for row in rows.to_pylist()}
     return found
 
 

@@ -23,7 +23,7 @@ from curator.versions.draft import Draft
 from curator.versions.hashes import RowHashes
 from curator.versions.history import History, why
 from curator.versions.leases import Lease
-from curator.versions.listing import LogEntry, log
+from curator.versions.listing import LogEntry, ancestry, log
 from curator.versions.manifest import StepRecord, Version, columns_of, manifest, version_of
 from curator.versions.objects import Folder, get_object, names, object_path, put_object
 from curator.versions.retrying import replay
@@ -438,20 +438,14 @@ class Store:
         stored = freeze.stored_locked(self.folder, self._layout(version.id), task)
         freeze.check_stored(self.folder, version.short, version.lock, stored)
 
-    def ancestry(self, ref: Version | str) -> list[Version]:
-        """Give a version and all before it, newest first: no version stands before a child."""
-        seen: dict[str, Version] = {}
-        order: list[Version] = []
-        stack: list[tuple[Version, bool]] = [(self.version(ref), False)]
-        while stack:  # depth first, a version after all its parents
-            version, done = stack.pop()
-            if done:
-                order.append(version)
-            elif version.id not in seen:
-                seen[version.id] = version
-                stack.append((version, True))
-                stack += [(self._read_version(p), False) for p in version.parents if p not in seen]
-        return order[::-1]
+    def ancestry(
+        self, ref: Version | str, *, known: dict[str, Version] | None = None
+    ) -> list[Version]:
+        """Give a version and all before it, newest first: no version stands before a child.
+
+        Those in `known`, by id, are not read again; those that are read are added to it.
+        """
+        return ancestry(self._read_version, self.version(ref), {} if known is None else known)
 
     def log(self, ref: Version | str = "main") -> list[LogEntry]:
         """Give a version and all before it as `log` shows them, newest first."""
