@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator import schema
-from curator.versions import freeze, laws, parts
+from curator.versions import freeze, laws, lookup, parts
 from curator.versions.changes import Changes, compare
 from curator.versions.hashes import RowHashes
 from curator.versions.manifest import Version
@@ -77,7 +77,7 @@ class Draft:
         """
         concerned = pa.concat_arrays([self.rows["id"].combine_chunks(), dropped])
         laws.check_columns_kept(version, self.rows.schema)
-        base = Base(version, layout, parts.find_live(self._folder, layout, concerned))
+        base = Base(version, layout, lookup.find_live(self._folder, layout, concerned))
         laws.check_dropped(dropped, self.rows, base.live.rows)
         self._start(base)
 

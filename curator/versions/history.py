@@ -21,8 +21,9 @@ from curator.errors import StoreError
 from curator.schema import PROVENANCE
 from curator.versions.changes import ACTION_OF
 from curator.versions.listing import after, in_time
+from curator.versions.lookup import Reader, find_rows, rows_with
 from curator.versions.manifest import Version
-from curator.versions.parts import Layout, Reader, find_rows, rows_with
+from curator.versions.parts import Layout
 from curator.versions.refs import HEADS, names
 
 if TYPE_CHECKING:

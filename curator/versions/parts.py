@@ -7,7 +7,6 @@ are sorted by id, so a row is found by the id ranges in the Parquet footer.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -171,13 +170,22 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
 
 def get_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a stored table, or some of its columns."""
-    return _opened(folder, name).read(columns=None if columns is None else list(columns))
+    return opened(folder, name).read(columns=None if columns is None else list(columns))
 
 
-def _opened(folder: Folder, name: str) -> pq.ParquetFile:
-    data = get_object(folder, name)
+def opened(folder: Folder, name: str) -> pq.ParquetFile:
+    """Open a stored table, checked against its name."""
+    return parquet_file(pa.BufferReader(get_object(folder, name)), name)
+
+
+def parquet_file(data: pa.BufferReader, name: str) -> pq.ParquetFile:
+    """Open the bytes of an object as Parquet.
+
+    Raises:
+        StoreError: They are not.
+    """
     try:
-        return pq.ParquetFile(pa.BufferReader(data))
+        return pq.ParquetFile(data)
     except pa.ArrowException as fault:
         raise StoreError(f"object {name[:12]} is not a Parquet file: {fault}") from fault
 
@@ -225,10 +233,17 @@ def read_live(folder: Folder, layout: Layout) -> Live:
         live = live_positions(folder, piece)
         part.append(np.full(len(live), index, np.int64))
         position.append(live)
-    return _sorted(tables, np.concatenate(part), np.concatenate(position))
+    return sorted_live(tables, np.concatenate(part), np.concatenate(position))
 
 
-def _sorted(tables: Sequence[pa.Table], of: IntArray, at: IntArray) -> Live:
+def sorted_live(tables: Sequence[pa.Table], of: IntArray, at: IntArray) -> Live:
+    """Put rows of several parts in the order of their ids.
+
+    Args:
+        tables: By part, in its order; n rows in all.
+        of: Index of the part of each row, shape (n,).
+        at: Position of each row in its part, shape (n,).
+    """
     rows = pa.concat_tables(tables).combine_chunks()
     ids = rows["id"].combine_chunks()
     if is_ascending(ids):
@@ -258,23 +273,7 @@ def _merged(lengths: Sequence[int], ids: pa.Array) -> IntArray:
     return np.insert(every[start:end], places, small)
 
 
-def find_live(folder: Folder, layout: Layout, ids: pa.Array) -> Live:
-    """Read the rows of a version that have these ids, sorted, with the place of each.
-
-    Only the ids of all rows are decoded, and the row groups that hold one of the wanted.
-    """
-    tables, part, position = [], [], []
-    wanted = sorted(set(ids.to_pylist()))
-    for index, piece in enumerate(layout.parts):
-        file = _opened(folder, piece.object)
-        at = _living(_positions_of_ids(file, wanted), piece, dead_positions(folder, piece))
-        tables.append(_rows_at(file, at))
-        part.append(np.full(len(at), index, np.int64))
-        position.append(at)
-    return _sorted(tables, np.concatenate(part), np.concatenate(position))
-
-
-def _rows_at(file: pq.ParquetFile, positions: IntArray) -> pa.Table:
+def rows_at(file: pq.ParquetFile, positions: IntArray) -> pa.Table:
     """Read rows at ascending positions, from the row groups that hold them alone.
 
     Group by group: of a part of a million rows 12 MB are held at once instead of 300, in 6 tenths
@@ -339,11 +338,11 @@ def one_sided(folder: Folder, a: Layout, b: Layout) -> tuple[list[pa.Table], lis
     for name in dict.fromkeys([*of_a, *of_b]):
         if of_a.get(name) == of_b.get(name):
             continue
-        file = _opened(folder, name)
+        file = opened(folder, name)
         left, right = (_alive(folder, of.get(name), file) for of in (of_a, of_b))
         for side, only in ((only_a, left & ~right), (only_b, right & ~left)):
             if only.any():
-                side.append(_rows_at(file, np.flatnonzero(only)))
+                side.append(rows_at(file, np.flatnonzero(only)))
     return only_a, only_b
 
 
@@ -353,104 +352,3 @@ def _alive(folder: Folder, part: Part | None, file: pq.ParquetFile) -> BoolArray
     if part is not None:
         alive[dead_positions(folder, part)] = False
     return alive
-
-
-class Reader:
-    """Opens stored tables, each read and checked once for as long as the reader lives."""
-
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-        self._files: dict[str, pq.ParquetFile] = {}
-        self._dead: dict[str, IntArray] = {}
-        self._places: dict[tuple[str, tuple[str, ...]], IntArray] = {}
-
-    def file(self, name: str) -> pq.ParquetFile:
-        """Open a stored table."""
-        if name not in self._files:
-            self._files[name] = _opened(self.folder, name)
-        return self._files[name]
-
-    def dead(self, part: Part) -> IntArray:
-        """Give the dead positions of a part, ascending."""
-        name = part.deleted or ""
-        if name not in self._dead:
-            self._dead[name] = dead_positions(self.folder, part)
-        return self._dead[name]
-
-    def places(self, name: str, ids: list[str]) -> IntArray:
-        """Give the positions in a part of rows that have one of these ids, dead or not, ascending.
-
-        Versions share their parts, so a row that is sought in many is found once.
-        """
-        key = (name, tuple(ids))
-        if key not in self._places:
-            self._places[key] = _positions_of_ids(self.file(name), ids)
-        return self._places[key]
-
-
-def find_rows(reader: Reader, layout: Layout, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Find rows of a version by id, decoding only the row groups that hold them.
-
-    Returns:
-        The row of each id that the version has.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    wanted = sorted(set(ids))
-    for part in layout.parts:
-        at = reader.places(part.object, wanted)
-        at = _living(at, part, reader.dead(part)) if len(at) else at
-        if len(at):
-            rows = _rows_at(reader.file(part.object), at)
-            found |= {row["id"]: row for row in rows.to_pylist()}
-    return found
-
-
-def _living(positions: IntArray, part: Part, dead: IntArray) -> IntArray:
-    """Leave out dead positions."""
-    alive = np.ones(part.rows, np.bool_)
-    alive[dead] = False
-    return positions[alive[positions]]
-
-
-def _positions_of_ids(file: pq.ParquetFile, wanted: list[str]) -> IntArray:
-    """Give the positions of rows that have one of these ids, ascending."""
-    groups = _groups_with(file, "id", wanted)
-    if not groups:
-        return np.empty(0, np.int64)
-    ids = file.read_row_groups(groups, columns=["id"])["id"]
-    held = pc.is_in(ids, pa.array(wanted, pa.string())).to_numpy()
-    sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
-    starts = np.cumsum(sizes) - sizes
-    positions = np.concatenate([np.arange(sizes[g]) + starts[g] for g in groups])
-    return np.asarray(positions[held], dtype=np.int64)
-
-
-def rows_with(file: pq.ParquetFile, column: str, row: str) -> pa.Table:
-    """Read what a stored table says of a row, decoding only the row groups that may hold it.
-
-    Args:
-        file: As a reader opens it; sorted by the column, or all of it is read.
-        column: Its first column, of ids.
-        row: The id that is asked for.
-    """
-    groups = _groups_with(file, column, [row])
-    if not groups:
-        return file.schema_arrow.empty_table()
-    held = file.read_row_groups(groups)
-    return held.filter(pc.equal(held[column], row))
-
-
-def _groups_with(file: pq.ParquetFile, name: str, ids: list[str]) -> list[int]:
-    """Give the row groups whose column of ids may hold one of these, which are sorted."""
-    column = file.schema_arrow.names.index(name)
-    found = []
-    for index in range(file.num_row_groups):
-        bounds = file.metadata.row_group(index).column(column).statistics
-        # No bounds: Parquet leaves them out for long values; then the group must be read.
-        if bounds is None or not bounds.has_min_max:
-            found.append(index)
-            continue
-        at = bisect_left(ids, bounds.min)
-        if at < len(ids) and ids[at] <= bounds.max:
-            found.append(index)
-    return found

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from curator import schema
 from curator.errors import MovedError, StoreError
-from curator.versions import freeze, parts, records, refs, superseding
+from curator.versions import freeze, lookup, parts, records, refs, superseding
 from curator.versions.differences import diff
 from curator.versions.draft import Draft
 from curator.versions.hashes import RowHashes
@@ -417,7 +417,8 @@ class Store:
 
     def find(self, ref: Version | str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Read some rows of a version by id, without reading all of it; absent ids are left out."""
-        return parts.find_rows(parts.Reader(self.folder), self.layout(ref), ids)
+        found = lookup.find_live(self.folder, self.layout(ref), pa.array(ids, pa.string()))
+        return {row["id"]: row for row in found.rows.to_pylist()}
 
     def decisions(self, ref: Version | str) -> pa.Table:
         """Read what the step of a version decided, schema.DECISION_SCHEMA sorted by row id."""
