@@ -70,6 +70,7 @@ HEAVY = {
 
 LAYERS = (
     ("curator", "curator.errors"),
+    ("curator.tasks",),
     ("curator.schema",),
     (
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
@@ -77,7 +78,8 @@ LAYERS = (
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
         "curator.impact.statistics", "curator.impact.touched",
-        "curator.label_maps", "curator.near", "curator.shingles", "curator.splitting",
+        "curator.label_maps", "curator.measures", "curator.near", "curator.shingles",
+        "curator.spans", "curator.splitting",
         "curator.suspects",
     ),
     (
