@@ -195,8 +195,10 @@ def protected(text: str, *, names: AbstractSet[str] = frozenset()) -> list[Span]
 
 # Negations
 
-_PASSED_OVER = "(?:(?:really|even|yet|very|so|been|have|to|be|a|an|the|any"
+_PASSED_OVER = (
+    "(?:(?:really|even|yet|very|so|been|have|to|be|a|an|the|any"
     "|是|有|能|会|要|再|可以)(?![A-Za-z]) ?)?"
+)
 _EN_NOT = (
     r"(?<![A-Za-z])(?i:not(?! only)|never|no(?!\.? ?[0-9])|none|nobody|nothing|neither|nor|nowhere"
     r"|without|cannot|unable|[a-z]{2,7}n['’]t"
