@@ -24,16 +24,17 @@ from curator.exporting import keep_place
 from curator.label_maps import label_maps, renamed
 from curator.labels import nearest
 from curator.options import unknown_name
+from curator.putting import REVIEWS
 from curator.query import rows_of
 from curator.replaying import run_of
-from curator.versions.changes import ACTION_OF
+from curator.tasks import action_of
 from curator.versions.differences import cells_json
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.merging import CONFLICT_SCHEMA, MACHINE
 from curator.versions.refs import nearest as nearest_name
 from curator.versions.store import Store
 
-BRANCH, MAIN, STEP = "reviews", "main", "edits"
+BRANCH, MAIN, STEP = REVIEWS, "main", "edits"
 EDITS_VERSION = 1
 CONTEXT = "context: "
 """How the header of a column begins that is there to be read only."""
@@ -194,11 +195,13 @@ def apply_edits(
         schema=CONFLICT_SCHEMA,
     )
     made = _commit(store, branch, base, rows, changed, by=by, reason=reason) if changed else None
-    actions = {(r, ACTION_OF.get(name, "edit")) for r, cell in changed.items() for name in cell}
+    names = rows.column_names
+    actions = {(r, action_of(name, names)) for r, cell in changed.items() for name in cell}
     counts = Counter(action for _, action in sorted(actions))
     notes += sheet.notes
     if made is not None:
-        notes.append(f"`curator merge {branch}` brings them into {MAIN}")
+        brings = " and so does the next `curator run`" if branch == BRANCH else ""
+        notes.append(f"`curator merge {branch}` brings them into {MAIN}{brings}")
     return Applied(made, branch, dict(counts), conflicts, tuple(notes))
 
 
@@ -447,7 +450,7 @@ def _commit(
         cells = changed[row["id"]]
         actions: dict[str, list[str]] = {}
         for name in cells:
-            actions.setdefault(ACTION_OF.get(name, "edit"), []).append(name)
+            actions.setdefault(action_of(name, rows.column_names), []).append(name)
         decisions += [
             {
                 "row_id": row["id"], "action": action, "step": STEP, "reason": reason, "by": by,

@@ -21,7 +21,8 @@ from curator.execute import ruled, step_version
 from curator.progress import SILENT, Progress
 from curator.recipe import StepSpec
 from curator.replaying import kind_of, spec_of
-from curator.versions.changes import ACTION_OF, compare
+from curator.tasks import action_of
+from curator.versions.changes import compare
 from curator.versions.differences import operations
 from curator.versions.manifest import Version
 from curator.versions.store import Store
@@ -229,7 +230,7 @@ def _told(made: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str
         cells = json.loads(decision["after"] or "{}") or {
             name: _UNTOLD
             for name in columns
-            if name not in ("id", *schema.PROVENANCE) and ACTION_OF.get(name, "edit") == action
+            if name not in ("id", *schema.PROVENANCE) and action_of(name, columns) == action
         }
         for column, value in cells.items():
             told.setdefault(column, {})[row] = value

@@ -13,7 +13,8 @@ from typing import Any
 from curator.errors import RecipeError
 from curator.options import unknown_name
 from curator.registry import STEPS, bind_step
-from curator.schema import SPLITS, TASKS, task_named
+from curator.schema import SPLITS
+from curator.tasks import TASKS, task_named
 from curator.yaml_nodes import Here, parse
 
 TIERS = ("probe", "top-layers")

@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.errors import RecipeError
+from curator.tasks import TASKS, Task, task_of
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -31,52 +30,11 @@ PROVENANCE = ("source", "source_row", "step")
 Field = str | bytes | int | float | bool | None | Sequence["Field"] | Mapping[str, "Field"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Which columns a task's rows carry.
+ROW_SCHEMA = TASKS["classification"].schema
+"""Contract columns of a classification row; `Task.schema` has those of each task.
 
-    name: as written in a recipe.
-    inputs: columns a model reads.
-    target: the column a model learns.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    target: str
-
-
-TASKS = {"classification": Task("classification", inputs=("text",), target="label")}
-PLANNED_TASKS = ("multilabel", "tokens", "instruction", "preference", "corpus")
-
-
-def task_named(name: str) -> Task:
-    """Give the task of this name.
-
-    Raises:
-        RecipeError: The task is unknown, or planned and not there yet.
-    """
-    if name in TASKS:
-        return TASKS[name]
-    if name in PLANNED_TASKS:
-        raise RecipeError(f"task {name!r} is not there yet; this release knows {sorted(TASKS)}")
-    raise RecipeError(f"task {name!r} is not one of {sorted(TASKS) + list(PLANNED_TASKS)}")
-
-
-ROW_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("group", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("weight", pa.float32(), nullable=False),
-        pa.field("source", pa.string()),
-        pa.field("source_row", pa.int64()),
-        pa.field("parent", pa.string()),
-        pa.field("step", pa.string(), nullable=False),
-    ]
-)
-"""Contract columns of a classification row; the user's own columns follow them."""
+The user's own columns follow them.
+"""
 
 FINDING_SCHEMA = pa.schema(
     [
@@ -154,7 +112,8 @@ def _tagged(value: Field) -> bytes:
 
 def user_columns(rows: pa.Table) -> list[str]:
     """Name the columns that are the user's own, in table order."""
-    return [name for name in rows.column_names if name not in ROW_SCHEMA.names]
+    contract = task_of(rows).schema.names
+    return [name for name in rows.column_names if name not in contract]
 
 
 # Messages are built this many rows at a time, so that they stay small beside the table.
@@ -218,13 +177,13 @@ def _fixed(rows: npt.NDArray[np.uint8]) -> pa.LargeBinaryArray:
 
 def content_hashes(rows: pa.Table, task: Task) -> list[str]:
     """Hash input and label of each row, in row order; 32 hexadecimal digits each."""
-    return [h.hex() for h in _hash_rows(rows, (*task.inputs, task.target))]
+    return [h.hex() for h in _hash_rows(rows, task.columns)]
 
 
 def row_hashes(rows: pa.Table) -> list[str]:
     """Hash all that belongs to each row (every column but its provenance), in row order."""
     own = sorted(user_columns(rows))
-    contract = [n for n in ROW_SCHEMA.names if n not in PROVENANCE]
+    contract = [n for n in task_of(rows).schema.names if n not in PROVENANCE]
     names = struct.pack("<Q", len(own)) + "\0".join(own).encode()
     hashes = _hash_rows(rows, (*contract, *own))
     if not own:

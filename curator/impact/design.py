@@ -29,6 +29,7 @@ from curator.label_maps import SharedLabels, label_maps, shared_labels
 from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
 from curator.recipe import MeasureSpec
+from curator.tasks import TASKS
 
 SEEDS = (0, 1, 2, 3, 4)  # where the number of seeds is fixed beforehand; see `sequence` for looks
 # A test row this near (Jaccard) to a training row is not new to the model.
@@ -91,7 +92,7 @@ def shared_test_rows(before: Side, after: Side) -> TestSet:
     Raises:
         MeasureError: There is none.
     """
-    task = schema.TASKS["classification"]
+    task = TASKS["classification"]
     sides = []
     for side in (before, after):
         raw = side.rows.filter(pc.equal(side.rows["split"], "test"))

@@ -17,12 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.schema import PROVENANCE, hash_fields
+from curator.tasks import action_of
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-ACTION_OF = {"label": "relabel", "weight": "weight"}
-"""The action that changes a column; every other column is changed by `edit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,7 @@ class Changes:
     added: rows of after that before lacks, shape (m,).
     left, right: positions of the shared rows in before and in after, shape (c,) each.
     columns: for each column that differs anywhere, where it does, shape (c,).
+    names: all columns of either table; they tell the task, and so what is a relabelling.
     """
 
     dropped: BoolArray
@@ -40,6 +39,7 @@ class Changes:
     left: IntArray
     right: IntArray
     columns: dict[str, BoolArray]
+    names: tuple[str, ...] = ()
 
     def where(self, names: Iterable[str]) -> BoolArray:
         """Tell which shared rows differ in any of these columns, shape (c,)."""
@@ -51,9 +51,9 @@ class Changes:
 
     def by_action(self) -> dict[str, BoolArray]:
         """Tell for edit, relabel and weight which shared rows they changed; provenance is none."""
-        own = [name for name in self.columns if name not in PROVENANCE]
+        own = {n: action_of(n, self.names) for n in self.columns if n not in PROVENANCE}
         return {
-            action: self.where(n for n in own if ACTION_OF.get(n, "edit") == action)
+            action: self.where(name for name, does in own.items() if does == action)
             for action in ("edit", "relabel", "weight")
         }
 
@@ -82,7 +82,8 @@ def compare(before: pa.Table, after: pa.Table, columns: Sequence[str] | None = N
         mask = _differs(old, new, name)
         if mask.any():
             differing[name] = mask
-    return Changes(dropped, found < 0, left, right, differing)
+    names = tuple(dict.fromkeys([*before.column_names, *after.column_names]))
+    return Changes(dropped, found < 0, left, right, differing, names)
 
 
 def _is_whole(positions: IntArray, rows: int) -> bool:
@@ -90,8 +91,10 @@ def _is_whole(positions: IntArray, rows: int) -> bool:
 
 
 def _differs(old: pa.Table, new: pa.Table, name: str) -> BoolArray:
-    if name not in old.column_names or name not in new.column_names:
-        return np.ones(old.num_rows, np.bool_)
+    there = [table[name] for table in (old, new) if name in table.column_names]
+    if len(there) < len((old, new)):  # a column that is not there says nothing, as null does
+        filled: BoolArray = there[0].is_valid().to_numpy(zero_copy_only=False)
+        return filled
     a, b = old[name], new[name]
     if a.type != b.type:
         return _differs_by_hash(a, b)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.schema import CHANGING_ACTIONS, PROVENANCE, ROW_SCHEMA
+from curator.tasks import task_of
 from curator.versions.changes import Changes, compare
 from curator.versions.manifest import Version
 from curator.versions.objects import canonical_json
@@ -55,7 +56,6 @@ OPS = {
 """What an action does to a row."""
 
 NO_STEP = "in no step between"
-_SHOWN = ("text", "label")
 _STATUSES = ("new", "withdrawn", "relabelled", "changed", "same")
 
 _Op = tuple[str, str, str | None, str | None]
@@ -153,7 +153,8 @@ def _delivered(old: pa.Table, new: pa.Table, changes: Changes) -> Iterator[dict[
     touched = changes.where(names)
     same = new["id"].take(pa.array(changes.right[~touched])).to_pylist()
     yield from ({"id": row, "status": "same", "before": None, "after": None} for row in same)
-    only_label = touched & ~changes.where(n for n in names if n != "label")
+    taught = task_of(new).targets
+    only_label = touched & ~changes.where(n for n in names if n not in taught)
     for mask, status in ((only_label, "relabelled"), (touched & ~only_label, "changed")):
         for row, was, now in _cells(before, after, changes, mask, names):
             yield {"id": row, "status": status, "before": was, "after": now}
@@ -175,16 +176,15 @@ def _compared(before: pa.Table, after: pa.Table) -> list[str]:
 
 def operations(before: pa.Table, after: pa.Table, changes: Changes) -> Iterator[_Op]:
     """Give (row id, action, before, after) of each change; before and after as JSON."""
-    gone = before.filter(pa.array(changes.dropped))
-    for row, told in zip(gone["id"].to_pylist(), _objects(gone, _SHOWN), strict=True):
+    gone, shown = before.filter(pa.array(changes.dropped)), task_of(before).columns
+    for row, told in zip(gone["id"].to_pylist(), _objects(gone, shown), strict=True):
         yield row, "drop", told, None
     came = after.filter(pa.array(changes.added))
-    for row, told in zip(came["id"].to_pylist(), _objects(came, _SHOWN), strict=True):
+    for row, told in zip(came["id"].to_pylist(), _objects(came, shown), strict=True):
         yield row, "add", None, told
+    action_of = task_of(before).action_of
     for action, mask in changes.by_action().items():
-        names = {"relabel": ["label"], "weight": ["weight"]}.get(action) or [
-            n for n in changes.columns if n not in {*PROVENANCE, "label", "weight"}
-        ]
+        names = [n for n in changes.columns if action_of(n) == action and n not in PROVENANCE]
         for row, was, now in _cells(before, after, changes, mask, names):
             yield row, action, was, now
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator import schema
+from curator.tasks import Task, task_named
 from curator.versions import freeze, laws, lookup, parts
 from curator.versions.changes import Changes, compare
 from curator.versions.hashes import RowHashes
@@ -52,8 +53,10 @@ class Draft:
         rows: pa.Table,
         decisions: pa.Table,
         findings: pa.Table,
+        *,
+        task: Task,
     ) -> None:
-        self.rows = laws.lawful_rows(rows)
+        self.rows = laws.lawful_rows(rows, task)
         self.decisions = laws.lawful_table(decisions, schema.DECISION_SCHEMA, "decisions")
         self.findings = laws.lawful_table(findings, schema.FINDING_SCHEMA, "findings")
         self._folder, self._hashes, self._step = folder, hashes, step
@@ -100,7 +103,7 @@ class Draft:
             if (removed & (base.live.part == index)).any()
         }
 
-    def check(self, task: schema.Task) -> None:
+    def check(self, task: Task) -> None:
         """Check the lock against the first parent, that rows and decisions agree; then hash.
 
         Raises:
@@ -117,10 +120,10 @@ class Draft:
             records = np.concatenate([self._hashes.live(base.layout, self._gone), records])
         self.content = schema.digest_of(records)
 
-    def _check_lock(self, task: schema.Task) -> None:
+    def _check_lock(self, task: Task) -> None:
         base = self._base
         if base is not None:
-            self._check_parent(base, schema.task_named(base.version.task))
+            self._check_parent(base, task_named(base.version.task))
             # Rows that did not change need not be looked at.
             before, after = (freeze.locked_rows(rows, task) for rows in self._touched)
             freeze.check_same_lock(self._step, before, after)
@@ -130,7 +133,7 @@ class Draft:
         self._locked = freeze.locked_rows(self.rows, task)
         self.lock = freeze.lock_of(self._locked)
 
-    def _check_parent(self, base: Base, task: schema.Task) -> None:
+    def _check_parent(self, base: Base, task: Task) -> None:
         if not self._hashes.holds_lock(base.layout, base.version.lock):
             stored = freeze.stored_locked(self._folder, base.layout, task)
             freeze.check_stored(self._folder, base.version.short, base.version.lock, stored)

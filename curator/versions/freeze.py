@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curator.errors import LockError
-from curator.schema import Task, content_hashes, digest
+from curator.schema import content_hashes, digest
+from curator.tasks import Task
 from curator.versions.laws import named
 from curator.versions.objects import Folder
 from curator.versions.parts import Layout, get_table, live_positions, parquet_bytes
@@ -39,7 +40,7 @@ def stored_locked(folder: Folder, layout: Layout, task: Task) -> pa.Table:
     Raises:
         StoreError: An object is missing or altered.
     """
-    columns = ["id", "split", *task.inputs, task.target]
+    columns = ["id", "split", *task.columns]
     found = []
     for part in layout.parts:
         rows = get_table(folder, part.object, columns)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from curator.errors import StoreError
 from curator.schema import PROVENANCE
-from curator.versions.changes import ACTION_OF
+from curator.tasks import action_of, said_in, taught_in
 from curator.versions.listing import after, in_time
 from curator.versions.lookup import Reader, find_rows, rows_with
 from curator.versions.manifest import Version
@@ -349,7 +349,7 @@ class _Teller:
             for name in dict.fromkeys([*stored[0], *stored[1]])
             if stored[0].get(name) != stored[1].get(name)
             and name not in PROVENANCE
-            and ACTION_OF.get(name, "edit") == made["action"]
+            and action_of(name, [*stored[0], *stored[1]]) == made["action"]
         ]
         sides = ({name: cells.get(name) for name in names} for cells in stored)
         return dict(zip(("before", "after"), sides, strict=True))
@@ -364,7 +364,7 @@ class _Teller:
             return None
         for where in (*version.parents[:1], version.id):
             if found := self.find(where, [row]):
-                return str(found[row]["text"])
+                return said_in(found[row])
         return None
 
     def _last(self, row: str, line: list[Version]) -> dict[str, Any]:
@@ -387,8 +387,8 @@ class _Teller:
             version=self.head.id,
             line=line[-1].id,
             line_branch=line_branch,
-            text=last.get("text"),
-            label=last.get("label"),
+            text=said_in(last),
+            label=taught_in(last),
             split=last.get("split"),
             weight=last.get("weight"),
         )

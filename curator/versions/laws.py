@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.errors import RowError, StoreError
-from curator.schema import CHANGING_ACTIONS, ROW_SCHEMA, SPLITS, user_columns
+from curator.schema import CHANGING_ACTIONS, SPLITS, user_columns
+from curator.tasks import Task
 from curator.versions.changes import Changes
 from curator.versions.manifest import Version, columns_of
 from curator.versions.parts import is_ascending, stored_schema
@@ -27,11 +28,12 @@ def named(ids: Iterable[str]) -> str:
     return ", ".join(every[:_SHOWN]) + more
 
 
-def lawful_rows(rows: pa.Table) -> pa.Table:
+def lawful_rows(rows: pa.Table, task: Task) -> pa.Table:
     """Check a table against the row contract and put it in its stored form.
 
     Args:
         rows: All rows of a version, in any order.
+        task: Whose rows they are.
 
     Returns:
         The same rows sorted by id, contract columns first, the user's own after them in their
@@ -42,9 +44,10 @@ def lawful_rows(rows: pa.Table) -> pa.Table:
             twice; a split or weight is outside its range.
         StoreError: A user's column has a type that Parquet does not keep.
     """
-    _check_columns(rows)
+    contract = task.schema
+    _check_columns(rows, contract)
     own = user_columns(rows)
-    fields = [*ROW_SCHEMA, *(_plain(rows.schema.field(name)) for name in own)]
+    fields = [*contract, *(_plain(rows.schema.field(name)) for name in own)]
     stored = stored_schema(pa.schema(fields))
     whole = rows.select(stored.names).cast(stored).combine_chunks()
     ordered = is_ascending(whole["id"].combine_chunks())
@@ -52,6 +55,7 @@ def lawful_rows(rows: pa.Table) -> pa.Table:
         _check_unique(whole)
         whole = whole.sort_by("id").combine_chunks()
     _check_values(whole)
+    _check_nested(whole, task)
     return whole
 
 
@@ -61,14 +65,14 @@ def _plain(field: pa.Field) -> pa.Field:
     return pa.field(field.name, kind, field.nullable)
 
 
-def _check_columns(rows: pa.Table) -> None:
+def _check_columns(rows: pa.Table, contract: pa.Schema) -> None:
     twice = sorted({n for n in rows.column_names if rows.column_names.count(n) > 1})
     if twice:
         raise RowError(f"columns {twice} stand twice in the rows; rename one of each")
-    missing = [name for name in ROW_SCHEMA.names if name not in rows.column_names]
+    missing = [name for name in contract.names if name not in rows.column_names]
     if missing:
         raise RowError(f"rows lack the columns {missing}; they have {rows.column_names}")
-    for field in ROW_SCHEMA:
+    for field in contract:
         found = rows.schema.field(field.name).type
         if found != field.type:
             raise RowError(f"column {field.name!r} has type {found}, expected {field.type}")
@@ -91,6 +95,16 @@ def _check_values(rows: pa.Table) -> None:
     if not pc.all(sound).as_py() and rows.num_rows:
         bad = rows["id"].filter(pc.invert(sound)).to_pylist()
         raise RowError(f"weights must be finite and not negative; they are not in {named(bad)}")
+
+
+def _check_nested(rows: pa.Table, task: Task) -> None:
+    """Check label lists, spans and messages, which no Arrow type can hold to their form."""
+    if task.value_fault is None:
+        return
+    names = ["id", *task.columns]
+    for row in rows.select(names).to_pylist():
+        if fault := task.value_fault(row):
+            raise RowError(f"row {row['id']}: {fault}")
 
 
 def lawful_table(table: pa.Table, schema: pa.Schema, noun: str) -> pa.Table:

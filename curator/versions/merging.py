@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from curator import schema
 from curator.errors import ConflictError, LockError, StoreError
 from curator.schema import CHANGING_ACTIONS, DECISION_SCHEMA
+from curator.tasks import action_of, task_named
 from curator.versions import freeze
-from curator.versions.changes import ACTION_OF, compare
+from curator.versions.changes import compare
 from curator.versions.differences import cells_json, operations
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.threeway import WHOLE_ROW, Clash, Side, Together, three_way
@@ -60,7 +61,7 @@ class Merge:
 
     ours: the version that takes it in; theirs: the one that is merged; bases: their nearest common
         ancestors.
-    rows: schema.ROW_SCHEMA and the user's columns; decisions: changes from ours, exactly.
+    rows: the task's columns and the user's; decisions: changes from ours, exactly.
     transforms: serving transforms of both sides.
     conflicts: CONFLICT_SCHEMA, sorted by row and column: what is open.
     settled: how many conflicts the rule settled.
@@ -223,13 +224,38 @@ def _check(
         )
     if ours.lock != theirs.lock:
         locked = [
-            freeze.locked_rows(store.rows(side), schema.task_named(side.task))
-            for side in (ours, theirs)
+            freeze.locked_rows(store.rows(side), task_named(side.task)) for side in (ours, theirs)
         ]
         raise LockError(
             f"{into} and {source} have different frozen test rows "
             f"({freeze.locks_apart(*locked)}), so they cannot be merged: a merge changes no test "
             "row"
+# For decisions that do not tell what they changed; those of this release do.
+_ACTIONS = {"label": "relabel", "labels": "relabel", "weight": "weight"}
+
+
+def _check_columns(
+    ours: Version, theirs: Version, bases: Sequence[Version], *, into: str, source: str
+) -> None:
+    """Check that a column which is not on both sides was added by one of them."""
+    here, there = ({name: kind for name, kind, _ in side.columns} for side in (ours, theirs))
+    apart = sorted(name for name in here.keys() & there.keys() if here[name] != there[name])
+    if apart:
+        told = ", ".join(f"{name}: {here[name]} and {there[name]}" for name in apart)
+        raise StoreError(
+            f"{into} and {source} have columns of one name and two types ({told}); give them one "
+            "type on one side first"
+        )
+    gone = {name for base in bases for name, _, _ in base.columns} & (here.keys() ^ there.keys())
+    if gone:
+        side = into if gone - here.keys() else source
+        raise StoreError(
+            f"{side} took the columns {sorted(gone)} away, which its common ancestor with the other "
+            "has; whether their values are to go cannot be told row by row. Take them away on the "
+            "other side too, or put them back, then merge"
+        )
+
+
         )
 
 
@@ -250,7 +276,7 @@ class _Said:
         if column == WHOLE_ROW or action in ("add", "drop"):
             return True
         told = {name for side in ("before", "after") for name in _object(self.made[side])}
-        return column in told if told else ACTION_OF.get(column, "edit") == action
+        return column in told if told else _ACTIONS.get(column, "edit") == action
 
 
 class _Sides:
@@ -330,7 +356,8 @@ def _decisions(
         told = sides.told("theirs", row)
         speaking = [said for said in told if said.made["action"] == action] or told
         origin = speaking[-1].made if speaking else dict.fromkeys(DECISION_SCHEMA.names)
-        against = [c for c, side in settled.get(row, ()) if side == "theirs" and _is_of(c, action)]
+        theirs = [clash for clash, side in settled.get(row, ()) if side == "theirs"]
+        against = [clash for clash in theirs if _is_of(clash, action, before.column_names)]
         reason = f"merged from {name}{_against(against, sides, rule)}: "
         records.append(
             {
@@ -345,10 +372,10 @@ def _decisions(
     return schema.decisions(sorted(records, key=lambda r: (r["row_id"], r["action"], r["reason"])))
 
 
-def _is_of(clash: Clash, action: str) -> bool:
+def _is_of(clash: Clash, action: str, names: Sequence[str]) -> bool:
     if clash.column == WHOLE_ROW:
         return True
-    return ACTION_OF.get(clash.column, "edit") == action
+    return action_of(clash.column, names) == action
 
 
 def _against(clashes: Iterable[Clash], sides: _Sides, rule: Rule | None) -> str:

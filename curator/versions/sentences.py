@@ -38,7 +38,8 @@ def describe(history: History) -> str:
 def _standing(history: History) -> str:
     state = history.state
     there = f"{state.branch} (version {state.version[:12]})"
-    reads = f"{_quote(state.text)}, labelled {_quote(state.label)}"
+    taught = "" if state.text and not state.label else f", labelled {_quote(state.label)}"
+    reads = _quote(state.text) + taught
     row = f"Row {history.row_id}"
     match state.where:
         case "present":

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from curator import schema
 from curator.errors import MovedError, StoreError
+from curator.tasks import task_named
 from curator.versions import freeze, lookup, parts, records, refs, superseding
 from curator.versions.differences import diff
 from curator.versions.draft import Draft
@@ -76,7 +77,7 @@ class Store:
 
         Args:
             branch: The branch to move there (made where it does not exist); None moves none.
-            rows: All rows of the version, schema.ROW_SCHEMA columns and the user's own, any order.
+            rows: All rows of the version, the task's columns and the user's own, any order.
             parents: Versions it was made from, the one it was changed from first; none: an import.
             task: Name of the task.
             step: The step that made it.
@@ -96,7 +97,9 @@ class Store:
             StoreError: Rows and decisions disagree, or the store cannot be written.
         """
         ancestors = [self.version(parent) for parent in parents]
-        draft = Draft(self.folder, self.hashes, step.name, rows, decisions, findings)
+        draft = Draft(
+            self.folder, self.hashes, step.name, rows, decisions, findings, task=task_named(task)
+        )
         if ancestors:
             draft.start_from(ancestors[0], self._layout(ancestors[0].id))
         return self._commit(branch, draft, ancestors, task, step, transforms, note, only_forward)
@@ -137,7 +140,8 @@ class Store:
                 be written.
         """
         base = self.version(parent)
-        draft = Draft(self.folder, self.hashes, step.name, changed, decisions, findings)
+        own = task_named(base.task)
+        draft = Draft(self.folder, self.hashes, step.name, changed, decisions, findings, task=own)
         draft.change(base, self._layout(base.id), pa.array(dropped, pa.string()))
         kept = base.transforms if transforms is None else transforms
         return self._commit(branch, draft, [base], base.task, step, kept, note, False)  # noqa: FBT003
@@ -155,7 +159,7 @@ class Store:
     ) -> Version:
         if branch is not None and branch not in self._seen:
             self._check_free(branch, "branch")
-        draft.check(schema.task_named(task))
+        draft.check(task_named(task))
         data = manifest(
             parents=[version.id for version in ancestors],
             task=task,
@@ -435,7 +439,7 @@ class Store:
             LockError: They are not; names the rows.
         """
         version = self.version(ref)
-        task = schema.task_named(version.task)
+        task = task_named(version.task)
         stored = freeze.stored_locked(self.folder, self._layout(version.id), task)
         freeze.check_stored(self.folder, version.short, version.lock, stored)
 

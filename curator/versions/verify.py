@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from curator import schema
 from curator.errors import CuratorError, StoreError
+from curator.tasks import Task, task_named
 from curator.versions import freeze, parts, records, refs
 from curator.versions.hashes import Records
 from curator.versions.laws import named
@@ -267,7 +268,7 @@ class _Verifier:
         records: list[Records] = [np.empty((0, 16), np.uint8)]
         rows: list[pa.Table] = []
         for part in layout.parts:
-            held = self._part(part, schema.task_named(version.task))
+            held = self._part(part, task_named(version.task))
             if held.columns != version.columns:
                 self.fault(
                     f"version {version.short}",
@@ -285,7 +286,7 @@ class _Verifier:
         is_sound = schema.digest_of(np.concatenate(records)) == version.content
         (self.sound if is_sound else self.suspects).append(version.id)
 
-    def _part(self, part: parts.Part, task: schema.Task) -> _Held:
+    def _part(self, part: parts.Part, task: Task) -> _Held:
         if part.object not in self.held:
             table = parts.get_table(self.folder, part.object)
             self.rows += table.num_rows
