@@ -146,10 +146,17 @@ def call_curator(folder, *arguments):
     return Said(code, out.getvalue(), err.getvalue())
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path, monkeypatch):
+    """Keep each test's looks at test rows from those of other tests, and from the user's own."""
+    monkeypatch.setenv("CURATOR_STATE", str(tmp_path / "state of curator"))
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _quick_and_wide():
+def _quick_and_wide(tmp_path_factory):
     """Let fsync do nothing (no test cuts the power) and let tables be as wide as they need."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CURATOR_STATE", str(tmp_path_factory.mktemp("state")))
         patch.setattr(os, "fsync", lambda _: None)
         patch.setenv("COLUMNS", "250")
         yield

@@ -303,12 +303,10 @@ def _sentence(impact: Impact) -> str:
     if impact.verdict in {"better", "worse"}:
         return f"{impact.verdict.capitalize()}: {seen}, {about}."
     if impact.verdict == "equivalent":
-        sure = " (the sign is certain, the size is less than matters)"
-        certain = sure if impact.low > 0 or impact.high < 0 else ""
-        return (
-            f"Equivalent: any effect is smaller than {points(m.margin)} points{certain}; "
-            f"{seen}, {about}."
-        )
+        # Many small losses of one sign are a large one: the sign is told where it is certain.
+        sign = "Better" if impact.low > 0 else "Worse" if impact.high < 0 else ""
+        drift = f"{sign}, by less than matters (equivalent)" if sign else "Equivalent"
+        return f"{drift}: any effect is smaller than {points(m.margin)} points; {seen}, {about}."
     ended = {
         "hopeless": "; stopped, as the chance that more seeds would decide is under 10 %",
         "open": "; further looks may decide",

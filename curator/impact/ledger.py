@@ -3,19 +3,27 @@
 The one idea: every look at the same frozen rows is another chance to be lucky, whoever looks and
 however the version is called; so looks are written down under the test lock, before they are
 taken, and never refunded. A look that was taken before is found, not taken again, and is free.
+They are written twice: into the store, and into a folder of the user's own, so that a store that
+is deleted and made again does not bring its alpha back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from curator import schema
+from curator.errors import MeasureError
 from curator.versions.store import Store
 
 KIND = "ledger"
+STATE = "CURATOR_STATE"
+"""Environment variable that names the user's state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +94,67 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def state_folder() -> Path:
+    """Give the folder that outlives every store: CURATOR_STATE, else the user's state folder."""
+    if named := os.environ.get(STATE):
+        return Path(named)
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "curator"
+
+
 def charge(store: Store, look: Look) -> bool:
-    """Write a look down; False where it stands already."""
-    return store.record(KIND, look.key(), asdict(look))
+    """Write a look down, in the store and in the user's state folder.
+
+    Returns:
+        False where it stands already, in either: the same look teaches nothing new.
+
+    Raises:
+        MeasureError: The state folder cannot be written.
+    """
+    outside = _keep(look)
+    return store.record(KIND, look.key(), asdict(look)) and outside
 
 
 def uses(store: Store, lock: str | None) -> Uses:
-    """Say how often the test rows under a lock were looked at, and what that was charged."""
-    found = [Look(**values) for values in store.records(KIND) if values["lock"] == lock]
-    return _summed(found)
+    """Say how often the test rows under a lock were looked at, and what that was charged.
+
+    Looks count from whichever store they were taken, also from one that is gone.
+    """
+    here = (Look(**values) for values in store.records(KIND) if values["lock"] == lock)
+    return _summed([*here, *_kept(lock)])
+
+
+def _keep(look: Look) -> bool:
+    path = _place(look.lock) / f"{look.key()}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            json.dump(asdict(look), file)
+    except FileExistsError:
+        return False
+    except OSError as fault:
+        raise MeasureError(
+            f"{path.parent}: the look cannot be written down ({fault.strerror}), so it is not "
+            f"taken; set {STATE} to a folder that can be written and is kept"
+        ) from fault
+    return True
+
+
+def _kept(lock: str | None) -> Iterator[Look]:
+    if lock is None:
+        return
+    for path in sorted(_place(lock).glob("*.json")):
+        try:
+            yield Look(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as fault:
+            raise MeasureError(
+                f"{path}: this look cannot be read ({fault}); mend the file, or move it away and "
+                "know that a look is no longer counted"
+            ) from fault
+
+
+def _place(lock: str) -> Path:
+    return state_folder() / KIND / lock
 
 
 def _summed(looks: Iterable[Look]) -> Uses:

@@ -24,10 +24,12 @@ from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, share_at, visible_a
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
+from curator.versions import refs
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
+SINCE_TAG = "since tag"
 MEASURE_VERSION = 4
 PLACEBO_VERSION = 1
 
@@ -262,26 +264,53 @@ def measure_chain(
         progress: Told each claim.
 
     Yields:
-        (step name or "whole chain", impact): per tier the steps under Holm's correction, then the
-        whole chain at the plain level.
+        (step name, "whole chain" or "since tag NAME", impact): per tier the steps under Holm's
+        correction, then the whole chain and what came since the last tag, each at the plain level.
     """
+    first, last = chain[0][1], chain[-1][1]
+    release = last_release(store, last)
     for tier in spec.tiers:
         steps = list(itertools.pairwise(chain))
         families = [
             [_ask(store, before, after, claims=len(steps)) for (_, before), (_, after) in steps]
         ]
-        if len(steps) > 1:  # with one step the chain is the step
-            families.append([_ask(store, chain[0][1], chain[-1][1])])
+        others = [(WHOLE_CHAIN, first)] if len(steps) > 1 else []
+        if release and release[1].id != first.id:  # since the import it is the whole chain
+            others.append((f"{SINCE_TAG} {release[0]}", release[1]))
+        families += [[_ask(store, before, last)] for _, before in others]
         progress.say(f"measure {len(steps)} steps and the whole of them ({tier})")
         found = _measure(store, families, tier=tier, spec=spec, context=context)
         named = [name for _, (name, _) in steps]
         claims = list(zip(named, claim_together(found[0]), strict=True))
-        claims += [(WHOLE_CHAIN, claim(whole)) for family in found[1:] for whole in family]
+        if len(steps) == 1:  # the chain is the step
+            claims.append((WHOLE_CHAIN, claim(found[0][0])))
+        claims += [
+            (name, claim(family[0])) for (name, _), family in zip(others, found[1:], strict=True)
+        ]
         for name, impact in claims:
             progress.say(f"impact  {tier}, {name}: {impact.sentence}")
             if impact.next:
                 progress.say(f"        {impact.next}")
             yield name, impact
+
+
+def last_release(store: Store, head: Version) -> tuple[str, Version] | None:
+    """Give the tag made last, and its version, among those on the same frozen test rows.
+
+    A tag on the head itself is that of the release now measured, so the one before it counts.
+    """
+    tagged = [
+        (refs.tag_time(store.folder, n), n, store.version(v)) for n, v in store.tags().items()
+    ]
+    known = [
+        (time, name, version)
+        for time, name, version in tagged
+        if version.id != head.id and version.lock == head.lock
+    ]
+    if not known:
+        return None
+    _, name, version = max(known, key=lambda one: one[:2])
+    return name, version
 
 
 def say_what_can_be_seen(

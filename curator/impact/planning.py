@@ -13,7 +13,15 @@ from math import ceil, inf, log10, sqrt
 from scipy import optimize, stats
 
 from curator.errors import MeasureError
-from curator.impact.statistics import ALPHA, LEAST, Estimate, interval, verdict
+from curator.impact.statistics import (
+    ALPHA,
+    LEAST,
+    Estimate,
+    degrees_of_freedom,
+    interval,
+    least_half,
+    verdict,
+)
 
 POWER = 0.8
 MOST_ROWS = 1_000_000  # beyond these nobody will label or train: say so instead of a number
@@ -46,16 +54,17 @@ PLANNED = {
 def default_margin(rows: int) -> float:
     """Give the smallest change worth acting on where the user named none, a fraction.
 
-    One point, as smaller ones seldom decide anything; on fewer than 300 test rows 3 / rows. If not
-    one of m rows changed, changes of up to 3 / m are still compatible with that (the rule of
-    three), so "equivalent" within less than 3 / m is a claim no m rows can carry.
+    One point, as smaller ones seldom decide anything; on fewer than 600 test rows 6 / rows. If not
+    one of m rows changed, changes of up to 5.3 / m are still compatible with that at the level of
+    the first look (the rule of three, at 1 % and on both sides), so "equivalent" within less is a
+    claim that no m rows can carry there.
 
     Args:
         rows: Number of test rows, at least 1.
 
     Source: Hanley and Lippman-Hand 1983, If nothing goes wrong, is everything all right?
     """
-    return max(0.01, 3 / rows)
+    return max(0.01, 6 / rows)
 
 
 def planned_effect(tier: str, *, rows: int, seeds: int, alpha: float = ALPHA) -> float:
@@ -91,11 +100,11 @@ def smallest_effect(estimate: Estimate, *, alpha: float = ALPHA) -> float:
         alpha: Two-sided level of the claim.
 
     Returns:
-        The effect that is called better or worse in 80 % of such measurements; never less than one
-        test row's worth, even if nothing varied.
+        The effect that is called better or worse in 80 % of such measurements; never less than
+        what so many rows leave open if nothing varied.
     """
     factor = float(stats.t.isf(alpha / 2, estimate.df) + stats.norm.ppf(POWER))
-    return max(factor * sqrt(estimate.variance), 1 / estimate.rows)
+    return max(factor * sqrt(estimate.variance), least_half(estimate.rows, alpha))
 
 
 def noise(estimate: Estimate) -> Noise:
@@ -113,11 +122,9 @@ def _visible(
     residual = noise.residual**2 / (seeds * rows)
     item, seed = noise.item**2 / rows + residual, noise.seed**2 / seeds + residual
     variance = item + seed - residual
-    if variance == 0:
-        return 0.0
-    spread = item**2 / max(item_df, 1e-9) + seed**2 / (seeds - 1)
-    df = max(variance**2 / spread, seeds - 1)
-    return float(stats.t.isf(alpha / 2, df) + stats.norm.ppf(POWER)) * sqrt(variance)
+    df = degrees_of_freedom(variance, item, item_df, seed, seeds - 1)
+    by_noise = float(stats.t.isf(alpha / 2, df) + stats.norm.ppf(POWER)) * sqrt(variance)
+    return max(by_noise, least_half(rows, alpha))
 
 
 def what_would_decide(estimate: Estimate, margin: float, *, alpha: float = ALPHA) -> str:

@@ -19,7 +19,14 @@ from scipy import stats
 
 from curator.errors import MeasureError
 from curator.impact.planning import planned_effect
-from curator.impact.statistics import ALPHA, Estimate, degrees_of_freedom, interval, verdict
+from curator.impact.statistics import (
+    ALPHA,
+    Estimate,
+    degrees_of_freedom,
+    half_width,
+    interval,
+    verdict,
+)
 
 Plan = tuple[tuple[int, float], ...]
 """Looks in order: (paired seeds, share of alpha)."""
@@ -109,7 +116,7 @@ def chance_to_decide(estimate: Estimate, *, margin: float, alpha: float, plan: P
 
 def _chance_at(estimate: Estimate, seeds: int, *, margin: float, alpha: float) -> float:
     later = extended(estimate, seeds)
-    half = float(stats.t.isf(alpha / 2, later.df)) * sqrt(later.variance)
+    half = half_width(later.variance, later.df, later.rows, alpha)
     # How far the mean of n seeds still wanders until there are N, the new ones being like the old.
     drift = max(sqrt(estimate.seed * (1 - estimate.seeds / seeds)), 1e-12)
     wander = stats.norm(estimate.effect, drift)

@@ -138,10 +138,30 @@ def interval(estimate: Estimate, alpha: float = ALPHA) -> tuple[float, float]:
         alpha: Allowed share of misses, 0..1; under several claims the level of `holm_levels`.
 
     Returns:
-        Low and high end, fractions; both equal the effect where nothing varied.
+        Low and high end, fractions; never nearer than `least_half` of so many rows.
     """
-    half = float(stats.t.isf(alpha / 2, estimate.df)) * sqrt(estimate.variance)
+    half = half_width(estimate.variance, estimate.df, estimate.rows, alpha)
     return estimate.effect - half, estimate.effect + half
+
+
+def half_width(variance: float, df: float, rows: int, alpha: float) -> float:
+    """Give half the length of a two-sided interval, a fraction."""
+    return max(float(stats.t.isf(alpha / 2, df)) * sqrt(variance), least_half(rows, alpha))
+
+
+def least_half(rows: float, alpha: float) -> float:
+    """Give what so many rows leave open even if not one of them was answered otherwise.
+
+    Where a share p of all rows is changed, m of them show no change with chance (1 - p)^m; in
+    groups of fixed size too, so the bound needs no estimate of how rows flip together.
+
+    Args:
+        rows: Number of test rows m, at least 1.
+        alpha: Two-sided level: each side may err in half of it.
+
+    Source: Hanley and Lippman-Hand 1983, the rule of three (about 3 / m at 5 % on one side).
+    """
+    return float(1 - (alpha / 2) ** (1 / rows))
 
 
 def p_value(estimate: Estimate) -> float:
@@ -151,7 +171,9 @@ def p_value(estimate: Estimate) -> float:
     """
     if estimate.effect == 0:
         return 1.0
-    return float(2 * stats.t.sf(abs(_t_ratio(estimate)), estimate.df))
+    by_noise = float(2 * stats.t.sf(abs(_t_ratio(estimate)), estimate.df))
+    by_rows = 2 * max(0.0, 1 - abs(estimate.effect)) ** estimate.rows  # see `least_half`
+    return min(1.0, max(by_noise, by_rows))
 
 
 def _t_ratio(estimate: Estimate) -> float:

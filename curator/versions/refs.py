@@ -174,6 +174,12 @@ def read_tag(folder: Folder, name: str) -> str | None:
     return version
 
 
+def tag_time(folder: Folder, name: str) -> str:
+    """Say when a tag was made, ISO 8601 UTC; an empty text where it does not say so."""
+    data = folder.get(f"{TAGS}/{name}")
+    return "" if data is None else str(parsed_json(data, f"{TAGS}/{name}").get("time", ""))
+
+
 def create_tag(folder: Folder, name: str, version: str, author: str) -> bool:
     """Create a tag; False when the name is taken."""
     token = secrets.token_hex(8)

@@ -89,3 +89,15 @@ def test_a_measurement_goes_to_json_and_back():
     one = measured(0.1)
 
     assert one == Measurement.from_dict(json.loads(json.dumps(one.as_dict())))
+
+
+@pytest.mark.parametrize(("effect", "word"), [(0.02, "Better"), (-0.02, "Worse")])
+def test_a_certain_sign_is_told_where_the_effect_is_smaller_than_matters(effect, word):
+    differences = np.zeros((5, 2000))
+    differences[:, :: round(1 / abs(effect))] = np.sign(effect)
+    drift = measured(0.0, margin=0.05, estimate=crossed(differences, np.arange(2000) % 40))
+
+    found = claim(drift)
+
+    assert "equivalent" == found.verdict
+    assert found.sentence.startswith(f"{word}, by less than matters (equivalent): any effect is")

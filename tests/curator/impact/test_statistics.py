@@ -201,14 +201,40 @@ def test_no_difference_at_all_is_an_effect_of_zero_without_noise():
     estimate = crossed(np.zeros((5, 6)), GROUPS_OF_TWO)
 
     assert (0.0, 0.0, 1.0) == (estimate.effect, estimate.variance, p_value(estimate))
-    assert (0.0, 0.0) == interval(estimate)
-    assert "equivalent" == verdict(*interval(estimate), margin=0.01)
+
+
+@pytest.mark.parametrize(
+    ("rows", "margin", "word"),
+    [
+        (6, 0.01, "undecided"),
+        (400, 0.01, "equivalent"),
+        (300, 0.01, "undecided"),
+        (3000, 0.01, "equivalent"),
+    ],
+)
+def test_rows_that_never_flip_show_no_more_than_so_many_rows_can(rows, margin, word):
+    still = crossed(np.zeros((5, rows)), np.arange(rows))
+
+    low, high = interval(still)
+    chance_of_no_flip = (1 - high) ** rows
+
+    assert pytest.approx(0.025) == chance_of_no_flip
+    assert -high == low
+    assert word == verdict(low, high, margin)
+
+
+def test_an_interval_excludes_zero_exactly_where_its_p_value_is_below_alpha_also_by_few_rows():
+    for share in (0.1, 0.3, 0.6, 0.9):
+        flips = np.tile((np.arange(40) < share * 40).astype(float), (5, 1))
+        estimate = crossed(flips, np.arange(40) % 20)
+        for alpha in (0.2, 0.05, 0.01, 1e-4):
+            assert (p_value(estimate) < alpha) == (interval(estimate, alpha)[0] > 0)
 
 
 def test_a_difference_that_never_varies_is_certain():
     estimate = crossed(np.ones((5, 6)), GROUPS_OF_TWO)
 
-    assert (1.0, 1.0) == interval(estimate)
+    assert 0 < interval(estimate)[0]
     assert 0.0 == p_value(estimate)
 
 
