@@ -26,9 +26,11 @@ from finetune import (
     fit_scores,
     open_encoder,
 )
+from finetune.checkpoints import Checkpoint
 from finetune.embed import Encoder
-from finetune.encoder import activations, fit_top_layers
+from finetune.inputs import Inputs, activations
 from finetune.keys import text_key
+from finetune.loop import Rows, train
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "banking77"
 ROUNDS = 4
@@ -114,20 +116,19 @@ def layers(texts: np.ndarray, labels: np.ndarray, encoder: Encoder, cache: Path)
     inputs, build, spent = {}, {}, {2: [], 6: []}
     for top in spent:
         build[top] = timed(lambda top=top: activations(texts, encoder, layers=top, cache=cache))
-        inputs[top] = activations(texts, encoder, layers=top, cache=cache)
+        shards = activations(texts, encoder, layers=top, cache=cache)
+        inputs[top] = Inputs(shards, encoder, activations=True)
     for seed in range(ROUNDS + 1):
         for top, times in spent.items():
             spec = default_spec("top-layers", rows=ROWS, layers=top, epochs=1)
             used = timed(
-                lambda spec=spec, top=top, seed=seed: fit_top_layers(
+                lambda spec=spec, top=top, seed=seed: train(
+                    Rows(keys, targets, np.ones(ROWS), np.zeros(ROWS, dtype=bool)),
                     inputs[top],
-                    keys,
-                    targets,
-                    np.ones(ROWS),
                     head=head,
-                    encoder=encoder,
                     spec=spec,
                     seed=seed,
+                    checkpoint=Checkpoint(None),
                 )
             )
             times.append(used / ROWS * 1e3)

@@ -35,7 +35,7 @@ from curator.impact.statistics import Estimate, crossed, interval, verdict
 from curator.near import choose_shingles, near_groups, near_pairs
 from finetune.crossfit import crossfit
 from finetune.embed import Encoder, embed, open_encoder
-from finetune.loop import Training, fit_scores
+from finetune.fits import Training, fit_scores
 from finetune.panel import ask_panel
 from finetune.probe import Projection, fit_projection
 from finetune.spec import FitSpec, default_spec

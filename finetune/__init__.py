@@ -4,11 +4,12 @@ from .ahead import FitJob, fit_ahead
 from .crossfit import CrossFit, crossfit, predict_children
 from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
-from .loop import FitResult, Training, fit_key, fit_revision, fit_scores
+from .fits import FitResult, fit_key, fit_revision, fit_scores
 from .panel import Panel, ask_panel
 from .probe import Projection, fit_projection, load_projection
 from .spec import FitSpec, default_spec
 from .tfidf import Terms, TfidfModel, fit_tfidf, load_tfidf
+from .tiers import Training
 
 __all__ = [
     "CrossFit",

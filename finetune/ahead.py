@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from .embed import Encoder, Progress, Report, embed, open_encoder
-from .encoder import activations
 from .errors import FitError
-from .loop import Training, fit_key, fit_revision, fit_scores
+from .fits import fit_key, fit_revision, fit_scores
+from .inputs import activations
 from .spec import FitSpec
+from .tiers import Training
 
 
 @dataclass(frozen=True, slots=True)

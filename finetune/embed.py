@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .device import choose_device, this_machine
 from .errors import FitError
 from .folders import ModelFolder, open_folder
 from .keys import FloatArray, text_key
@@ -28,9 +29,6 @@ LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 LEAST_TOKENS = 3
 """One token of text between the two special ones."""
-
-DRIVERS = ("nvidiactl", "kfd", "dxg")
-"""Devices under /dev that a CUDA or ROCm torch needs; dxg is Windows' Linux."""
 
 BATCH_TOKENS = 512
 """Tokens in a batch, all rows together: a lone short text costs 0.1 CPU seconds at this size."""
@@ -132,22 +130,24 @@ def _folder(cache: Path, features: Features) -> Path:
     return cache / "embeddings" / f"{features.revision[:24]}-{numerics}"
 
 
-def batch_rows(length: int) -> int:
+def batch_rows(length: int, tokens: int = BATCH_TOKENS) -> int:
     """Give the number of rows that a batch of this length always has."""
-    return max(4, BATCH_TOKENS // length)
+    return max(4, tokens // length)
 
 
 class Encoder:
-    """A BERT-like encoder from a local folder; its weights are loaded at the first text to compute.
+    """A text model from a local folder; its weights are loaded at the first text to compute.
 
     Args:
         folder: A checked transformers folder.
         max_tokens: Longer texts are cut here, special tokens included.
+        prefix: Put before every text, as some models were trained to see.
     """
 
-    def __init__(self, folder: ModelFolder, *, max_tokens: int) -> None:
+    def __init__(self, folder: ModelFolder, *, max_tokens: int, prefix: str = "") -> None:
         self.folder = folder
         self.max_tokens = max_tokens
+        self.prefix = prefix
         self._model: Any = None
         self._tokenizer: Any = None
 
@@ -158,8 +158,8 @@ class Encoder:
 
     @property
     def revision(self) -> str:
-        """Hash of weights, config, tokenizer, pooling and max_tokens; 32 hexadecimal digits."""
-        return self.folder.revision(self.max_tokens)
+        """Hash of weights, config, tokenizer, pooling, prefix, max_tokens; 32 hex digits."""
+        return self.folder.revision(self.max_tokens, self.prefix)
 
     @property
     def dimensions(self) -> int:
@@ -179,7 +179,7 @@ class Encoder:
     @property
     def device(self) -> str:
         """`cuda` where there is such a device, else `cpu`."""
-        return "cuda" if _cuda_there() else "cpu"
+        return choose_device(this_machine())
 
     @property
     def model(self) -> Any:
@@ -194,8 +194,10 @@ class Encoder:
             self._tokenizer = self.folder.load_tokenizer()
         if not texts:
             return []
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self.max_tokens)
-        return list(encoded["input_ids"])
+        given = [self.prefix + text for text in texts] if self.prefix else list(texts)
+        encoded = self._tokenizer(given, truncation=True, max_length=self.max_tokens)["input_ids"]
+        # A causal model's tokenizer adds nothing, so an empty text would have no token to pool.
+        return [list(ids) or [self._tokenizer.eos_token_id or 0] for ids in encoded]
 
     def transform(self, texts: Sequence[str]) -> FloatArray:
         """Give the vector of each text, shape (n, d), float32, unit length; nothing is cached."""
@@ -209,7 +211,15 @@ class Encoder:
         return np.asarray(pool(hidden, mask, pooling=self.folder.pooling).cpu().numpy())
 
 
-def open_encoder(folder: Path | str, *, max_tokens: int = 128, download: bool = False) -> Encoder:
+def open_encoder(
+    folder: Path | str,
+    *,
+    max_tokens: int = 128,
+    download: bool = False,
+    pooling: str | None = None,
+    prefix: str = "",
+    remote_code: str | None = None,
+) -> Encoder:
     """Open an encoder from a transformers folder, or `hf:owner/name` from the hub's local cache.
 
     Nothing is loaded yet but the files' hashes.
@@ -218,17 +228,20 @@ def open_encoder(folder: Path | str, *, max_tokens: int = 128, download: bool = 
         folder: A folder with config.json, weights and tokenizer; or `hf:owner/name`.
         max_tokens: Longer texts are cut here.
         download: Whether a hub name that is not on this machine may be fetched.
+        pooling: mean, cls or last (token); None for what the folder says, else mean.
+        prefix: Put before every text.
+        remote_code: Hash of the folder's own code, to allow that it runs; else it does not.
 
     Raises:
         FitError: The folder is missing or incomplete (which file), or the hub is out of reach.
     """
-    opened = open_folder(folder, download=download)
+    opened = open_folder(folder, download=download, pooling=pooling, remote_code=remote_code)
     most = min(opened.max_positions, LENGTHS[-1])
     if not LEAST_TOKENS <= max_tokens <= most:
         raise FitError(
             f"{opened.name}: max_tokens is {max_tokens}; this model takes {LEAST_TOKENS} to {most}"
         )
-    return Encoder(opened, max_tokens=max_tokens)
+    return Encoder(opened, max_tokens=max_tokens, prefix=prefix)
 
 
 def pool(hidden: Any, mask: Any, *, pooling: str) -> Any:
@@ -237,6 +250,8 @@ def pool(hidden: Any, mask: Any, *, pooling: str) -> Any:
 
     if pooling == "cls":
         pooled = hidden[:, 0]
+    elif pooling == "last":
+        pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
     else:
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         pooled = (hidden * weights).sum(1) / weights.sum(1)
@@ -273,15 +288,23 @@ def map_batches(
         yield from pool_map(work, batches)
 
 
-def fixed_batches(counts: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """Deal texts to batches by token count: (length, positions), longest first."""
+def fixed_batches(
+    counts: Sequence[int], lengths: Sequence[int], *, tokens: int = BATCH_TOKENS
+) -> list[tuple[int, list[int]]]:
+    """Deal texts to batches by token count: (length, positions), longest first.
+
+    Args:
+        counts: Tokens of each text.
+        lengths: Token counts that a batch may have, ascending.
+        tokens: In a batch, all rows together.
+    """
     by_length: dict[int, list[int]] = {}
     for i, count in enumerate(counts):
         by_length.setdefault(lengths[bisect_left(lengths, count)], []).append(i)
     return [
-        (length, rows[start : start + batch_rows(length)])
+        (length, rows[start : start + batch_rows(length, tokens)])
         for length, rows in sorted(by_length.items(), reverse=True)
-        for start in range(0, len(rows), batch_rows(length))
+        for start in range(0, len(rows), batch_rows(length, tokens))
     ]
 
 
@@ -323,12 +346,3 @@ def library_version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "absent"
-
-
-def _cuda_there() -> bool:
-    """Tell whether a CUDA device can be used; torch is loaded only where a driver exists."""
-    if os.name != "nt" and not any(Path("/dev", name).exists() for name in DRIVERS):
-        return False
-    import torch
-
-    return bool(torch.cuda.is_available())

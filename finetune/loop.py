@@ -1,332 +1,318 @@
-"""Fits: a training set and a spec to the scores of the test rows, once per seed, never twice.
+"""The one loop: rows, a model and a spec to trained numbers, the same bits also after a kill.
 
-The one idea: a fit is known by the sorted multiset of what it learnt from, the spec, the seed and
-the revisions of all it rests on. What it learnt is stored beside its scores, so new test texts are
-scored without training again. A file is written whole after each fit: a kill loses the fit in
-flight.
+The one idea: all that is random belongs to content and to the step. A row's batch in an epoch is
+floor(u(seed, epoch, row) x batches), dropout is drawn from (seed, step), so no generator has a
+state to save. Inside a batch, rows of like length go through together and their gradients add up:
+nothing is padded far, and no row's batch depends on its length.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from math import cos, pi
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .embed import Encoder, Features, Progress, Report, embed, library_version
-from .encoder import State, activations, fit_top_layers, predict_top_layers
+from .checkpoints import Checkpoint, Course
+from .device import MICRO_TOKENS
+from .embed import fixed_batches
 from .errors import FitError
-from .keys import KEY_BYTES, FloatArray, IntArray, canonical_order, hash_parts, slot_keys, text_key
-from .logistic import blas_threads, fit_logistic
-from .probe import Projection, check_finite, fit_probe, predict_probe
-from .shards import write_whole
+from .inputs import Inputs
+from .keys import FloatArray, IntArray, KeyArray, mix, slot_keys, uniform
+from .losses import row_losses
+from .methods import Adapted, adapted
 from .spec import FitSpec
+from .trunk import only_layers
 
-FIT_VERSION = "1"
-"""Raised when the same inputs give other scores than before."""
+BoolArray = NDArray[np.bool_]
 
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """What a model learns from: n texts, their labels, their weights (shape (n,), 0 or more)."""
-
-    texts: tuple[str, ...]
-    labels: tuple[str, ...]
-    weights: FloatArray
+State = dict[str, FloatArray]
+"""A trained model: its trained tensors by name, and `head`, shape (d + 1, k), bias last."""
 
 
 @dataclass(frozen=True, slots=True)
-class FitResult:
-    """The scores of one seed.
+class Rows:
+    """What is learnt from, in canonical order: n text keys, classes 0..k-1, weights from 0.
 
-    probabilities: shape (m, k), float32, in the order of the test texts and of the classes asked
-        for; a class that training lacks has 0.
-    cpu_s: CPU seconds of training and scoring, when it was done.
-    cached: whether nothing was trained now.
-    key: of the fit, 32 hexadecimal digits.
+    held: which rows are for validation and not learnt from, shape (n,).
     """
 
-    seed: int
-    probabilities: FloatArray
-    cpu_s: float
-    cached: bool
-    key: str
+    keys: Sequence[bytes]
+    targets: IntArray
+    weights: FloatArray
+    held: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
-class _Trainer:
-    """A tier, ready: fit a seed, and score the test texts (distinct, in the order given)."""
+class Trained:
+    """What a fit came to.
 
-    fit: Callable[[int], State]
-    score: Callable[[State], FloatArray]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A fit as it lies in the cache; scores by text key, each of shape (k,)."""
+    epochs: per epoch its numbers, for people.
+    row_losses: loss of each row in each epoch, just before its step, shape (epochs, n), float16;
+        not a number for rows that were not learnt from.
+    held_logits: of the validation rows under `state`, shape (rows, k).
+    resumed: first step that was done now.
+    """
 
     state: State
-    scores: dict[bytes, FloatArray]
-    cpu_s: float
+    epochs: tuple[dict[str, float], ...]
+    row_losses: FloatArray
+    held_logits: FloatArray
+    resumed: int
 
 
-def fit_key(train: Training, spec: FitSpec, seed: int, revision: str) -> str:
-    """Hash all that a fit depends on; the order of the rows does not matter.
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A model with its head, ready to be trained."""
 
-    Args:
-        train: The training rows.
-        spec: The training spec.
-        seed: The seed.
-        revision: Of the features and all libraries, as `fit_revision` gives it.
+    adapted: Adapted
+    linear: Any
 
-    Returns:
-        32 hexadecimal digits.
-    """
-    rows = sorted(
-        hash_parts(text, label, repr(float(weight)))
-        for text, label, weight in zip(train.texts, train.labels, train.weights, strict=True)
-    )
-    return hash_parts(FIT_VERSION, *rows, spec.key(), str(seed), revision)
+    def parameters(self) -> dict[str, Any]:
+        """Give all that is trained by name, the head last."""
+        head = {"head.weight": self.linear.weight, "head.bias": self.linear.bias}
+        return self.adapted.parameters | head
+
+    def state(self) -> State:
+        """Copy all that is trained."""
+        found = {name: _numpy(value) for name, value in self.adapted.parameters.items()}
+        head = [_numpy(self.linear.weight).T, _numpy(self.linear.bias)[None]]
+        return found | {"head": np.concatenate(head)}
+
+    def load(self, state: State) -> None:
+        """Take trained numbers over."""
+        import torch
+
+        with torch.no_grad():
+            for name, value in self.adapted.parameters.items():
+                value.copy_(torch.from_numpy(state[name]))
+            self.linear.weight.copy_(torch.from_numpy(state["head"][:-1].T.copy()))
+            self.linear.bias.copy_(torch.from_numpy(state["head"][-1].copy()))
 
 
-def fit_revision(spec: FitSpec, model: Features, projection: Projection | None) -> str:
-    """Hash the revisions of model, projection and libraries that a tier's fits rest on."""
-    libraries = ["numpy"] if spec.tier == "probe" else ["numpy", "torch", "transformers", "peft"]
-    head = projection.revision if projection is not None and spec.tier == "probe" else "logistic"
-    versions = [f"{name} {library_version(name)}" for name in libraries]
-    return hash_parts(model.revision, model.numerics, head, *versions)
-
-
-def fit_scores(  # noqa: PLR0913 - a fit rests on this much
-    train: Training,
-    test_texts: Sequence[str],
+def train(
+    rows: Rows,
+    inputs: Inputs,
     *,
-    classes: tuple[str, ...],
+    head: FloatArray,
     spec: FitSpec,
-    seeds: Sequence[int],
-    model: Features,
-    projection: Projection | None,
-    cache: Path,
-    progress: Report | None = None,
-) -> list[FitResult]:
-    """Score the test texts with models trained on these rows, one per seed.
+    seed: int,
+    checkpoint: Checkpoint,
+    report: Callable[[int, int], None] | None = None,
+) -> Trained:
+    """Train with AdamW on the weighted loss.
 
     Args:
-        train: The training rows, in any order.
-        test_texts: m texts.
-        classes: Columns of the probabilities; must hold every training label.
-        spec: Tier, method and numbers of the training.
-        seeds: One fit each.
-        model: Features of the texts; an encoder for `top-layers`.
-        projection: Of the probe; None for `top-layers`.
-        cache: Folder of all caches; fits go to `fits/` in it.
-        progress: Called per fit with stage "fit" (`cached` counts those not trained now), and for
-            missing features with stages "embed" and "activations".
-
-    Returns:
-        One result per seed, in the order of the seeds.
+        rows: What to learn from.
+        inputs: Token ids or activations of their texts.
+        head: First values of the head, shape (d + 1, k).
+        spec: Of a tier above the probe.
+        seed: Of the adapters' start, the batches and dropout.
+        checkpoint: Where it goes on after a kill, and what is written for that.
+        report: Told (steps done, steps in all) after each step.
 
     Raises:
-        FitError: No rows, one class only, a bad weight, a label outside classes, a loss or feature
-            that is not finite, a tier that this model cannot have, no memory, or a full disk.
+        FitError: The loss is not finite, or there is no validation row where there should be.
     """
-    _check(train, classes, spec, model, projection)
-    revision = fit_revision(spec, model, projection)
-    own = tuple(sorted(set(train.labels)))
-    distinct = {text_key(text): text for text in test_texts}
-    trainer: _Trainer | None = None
-    results: list[FitResult] = []
-    for seed in seeds:
-        key = fit_key(train, spec, seed, revision)
-        path = cache / "fits" / f"{key}.npz"
-        stored = _read(path, own)
-        cached = stored is not None
-        if stored is None or not distinct.keys() <= stored.scores.keys():
-            with _memory_errors(spec):
-                trainer = trainer or _trainer(
-                    train, distinct, spec, model, projection, cache, progress
-                )
-                stored = _fitted(trainer, stored, seed, list(distinct))
-            _write(path, stored, own)
-        found = _columns(stored, [text_key(t) for t in test_texts], own, classes)
-        results.append(FitResult(seed, found, stored.cpu_s, cached, key))
-        if progress:
-            done = sum(r.cached for r in results)
-            progress(Progress("fit", len(results), len(seeds), done))
-    return results
+    import torch
+
+    slots, lengths = slot_keys(rows.keys), inputs.lengths(rows.keys)
+    course = Course.start(spec.epochs, len(rows.keys))
+    with _net(inputs, spec, seed, head) as net:
+        goal, share = _tensors(rows, spec, inputs.encoder.device)
+        named = net.parameters()
+        optimiser = torch.optim.AdamW(
+            named.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay
+        )
+        resumed = checkpoint.restore(course, named, optimiser)
+        while course.step < spec.epochs * spec.batches and not course.stopped:
+            epoch, batch = divmod(course.step, spec.batches)
+            chosen = rows_of_step(slots, rows.held, spec, seed, epoch, batch)
+            for group in optimiser.param_groups:
+                group["lr"] = rate(course.step, spec)
+            optimiser.zero_grad(set_to_none=False)
+            with _step_noise(spec, seed, course.step):
+                for length, part in _parts(lengths[chosen], inputs):
+                    picked = chosen[part]
+                    pooled = inputs.pooled(
+                        [rows.keys[i] for i in picked], length, net.adapted, spec, filled=False
+                    )
+                    losses = row_losses(
+                        net.linear(pooled),
+                        goal[picked],
+                        loss=spec.loss,
+                        strength=spec.loss_strength,
+                    )
+                    (losses * share[picked]).sum().backward()
+                    course.row_losses[epoch, picked] = _numpy(losses)
+            _check(course.row_losses[epoch, chosen], spec, epoch, batch)
+            if spec.clip:
+                torch.nn.utils.clip_grad_norm_(list(named.values()), spec.clip)
+            optimiser.step()
+            course.step += 1
+            if batch + 1 == spec.batches:
+                _end_epoch(course, rows, inputs, net, spec, epoch)
+            checkpoint.keep(course, named, optimiser)
+            if report:
+                report(course.step, spec.epochs * spec.batches)
+        state = course.best or net.state()
+        _check(
+            np.concatenate([value.ravel() for value in state.values()]), spec, epoch=-1, batch=-1
+        )
+        net.load(state)
+        held = [rows.keys[i] for i in np.flatnonzero(rows.held)]
+        return Trained(
+            state, tuple(course.epochs), course.row_losses.astype(np.float16),
+            _logits(inputs, held, net, spec), resumed,
+        )  # fmt: skip
 
 
-def _check(
-    train: Training,
-    classes: tuple[str, ...],
-    spec: FitSpec,
-    model: Features,
-    projection: Projection | None,
+def predict(inputs: Inputs, keys: Sequence[bytes], state: State, *, spec: FitSpec) -> FloatArray:
+    """Give class probabilities, shape (m, k), float32, rows summing to 1; fixed batch shapes."""
+    with _net(inputs, spec, 0, state["head"]) as net:
+        net.load(state)
+        return _logits(inputs, keys, net, spec, softmax=True)
+
+
+def rows_of_step(
+    slots: KeyArray, held: BoolArray, spec: FitSpec, seed: int, epoch: int, batch: int
+) -> IntArray:
+    """Give the rows of a batch; one without rows stays a step, so updates stay equal."""
+    slot = (uniform(slots, seed, epoch) * spec.batches).astype(np.int64)
+    return np.flatnonzero((slot == batch) & ~held)
+
+
+def rate(step: int, spec: FitSpec) -> float:
+    """Give the learning rate of a step, counted from 0."""
+    total = spec.epochs * spec.batches
+    rising = round(spec.warmup * total)
+    if step < rising:
+        return spec.learning_rate * (step + 1) / rising
+    gone = (step - rising) / (total - rising)
+    if spec.schedule == "cosine":
+        return spec.learning_rate * 0.5 * (1.0 + cos(pi * gone))
+    return spec.learning_rate * (1.0 - gone if spec.schedule == "linear" else 1.0)
+
+
+def _parts(lengths: IntArray, inputs: Inputs) -> list[tuple[int, list[int]]]:
+    tokens = MICRO_TOKENS[inputs.encoder.device]
+    return fixed_batches(lengths.tolist(), inputs.encoder.lengths, tokens=tokens)
+
+
+def _tensors(rows: Rows, spec: FitSpec, device: str) -> tuple[Any, Any]:
+    """Give classes, and weights whose sum over the rows learnt from is the number of batches."""
+    import torch
+
+    weights = np.where(rows.held, 0, rows.weights).astype(rows.weights.dtype)
+    share = (weights * (spec.batches / weights.sum())).astype(np.float32)
+    return torch.from_numpy(rows.targets).to(device), torch.from_numpy(share).to(device)
+
+
+def _end_epoch(
+    course: Course, rows: Rows, inputs: Inputs, net: Net, spec: FitSpec, epoch: int
 ) -> None:
-    if not len(train.texts) == len(train.labels) == len(train.weights):
-        raise FitError(
-            f"training got {len(train.texts)} texts, {len(train.labels)} labels and "
-            f"{len(train.weights)} weights; expected one of each per row"
-        )
-    if not train.texts:
-        raise FitError("the training set is empty; see which step dropped its rows")
-    weights = np.asarray(train.weights, dtype=np.float64)
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
-        raise FitError("a training weight is negative or not finite, or all are 0")
-    present = set(train.labels)
-    if len(present) == 1:
-        raise FitError(
-            f"all {len(train.texts)} training rows have the label {present.pop()!r}; "
-            "a classifier needs two classes"
-        )
-    if lost := sorted(present - set(classes)):
-        raise FitError(f"training has labels that were not asked for: {lost[:5]}")
-    if spec.tier == "probe":
-        if projection is None:
-            raise FitError("the probe tier needs a projection; fit_projection makes one")
-    elif not isinstance(model, Encoder):
-        raise FitError(f"the top-layers tier needs an encoder; {model.name} is none")
-    elif model.max_tokens != spec.max_tokens:
-        raise FitError(
-            f"the spec cuts texts at {spec.max_tokens} tokens, the encoder at {model.max_tokens}; "
-            "open it with the spec's max_tokens"
-        )
+    """Write the epoch's numbers down; keep the best model, and stop where patience is out."""
+    seen, weights = course.row_losses[epoch], np.where(rows.held, 0, rows.weights)
+    told = {
+        "epoch": epoch + 1,
+        "train_loss": float(np.average(np.nan_to_num(seen), weights=weights)),
+        "learning_rate": rate(course.step - 1, spec),
+        "cpu_s": time.process_time(),
+    }
+    course.epochs.append(told)
+    if not rows.held.any():
+        return
+    places = np.flatnonzero(rows.held)
+    logits = _logits(inputs, [rows.keys[i] for i in places], net, spec)
+    targets = rows.targets[places]
+    logits -= logits.max(axis=1, keepdims=True)
+    costs = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]
+    told["validation_loss"] = float(np.average(costs, weights=rows.weights[places]))
+    told["validation_accuracy"] = float((logits.argmax(axis=1) == targets).mean())
+    losses = [one["validation_loss"] for one in course.epochs]
+    if told["validation_loss"] <= min(losses):
+        course.best = net.state()
+    since_best = len(losses) - 1 - int(np.argmin(losses))
+    course.stopped = bool(spec.patience) and since_best >= spec.patience
 
 
-def _trainer(
-    train: Training,
-    distinct: dict[bytes, str],
-    spec: FitSpec,
-    model: Features,
-    projection: Projection | None,
-    cache: Path,
-    progress: Report | None,
-) -> _Trainer:
-    keys = [text_key(text) for text in train.texts]
-    weights = np.asarray(train.weights, dtype=np.float32)
-    order = canonical_order(keys, train.labels, weights)
-    names = sorted(set(train.labels))
-    number = {name: k for k, name in enumerate(names)}
-    targets = np.array([number[train.labels[i]] for i in order], dtype=np.int64)
-    ordered = [train.texts[i] for i in order]
-    weights, keys = weights[order], [keys[i] for i in order]
-    test = list(distinct.values())
-    vectors = embed([*ordered, *test], model, cache=cache, progress=progress)
-    check_finite(vectors)
-    if isinstance(model, Encoder) and spec.tier == "top-layers":
-        inputs = activations(
-            [*ordered, *test], model, layers=spec.layers, cache=cache, progress=progress
-        )
-        with blas_threads(1):
-            head = fit_logistic(
-                vectors[: len(order)], targets, weights, classes=len(names), c=spec.head_c
-            )
-        return _Trainer(
-            fit=lambda seed: fit_top_layers(
-                inputs, keys, targets, weights, head=head, encoder=model, spec=spec, seed=seed
-            ),
-            score=lambda state: predict_top_layers(
-                inputs, list(distinct), state, encoder=model, spec=spec
-            ),
-        )
-    assert projection is not None, "checked at the door"
-    return _probe_trainer(
-        projection.apply(vectors), keys, targets, weights, classes=names, spec=spec
-    )
-
-
-def _probe_trainer(
-    mapped: FloatArray,
-    keys: Sequence[bytes],
-    targets: IntArray,
-    weights: FloatArray,
-    *,
-    classes: list[str],
-    spec: FitSpec,
-) -> _Trainer:
-    train, test = mapped[: len(keys)], mapped[len(keys) :]
-    slots = slot_keys(keys)
-
-    def fit(seed: int) -> State:
-        with blas_threads(spec.threads):
-            head = fit_probe(train, targets, weights, slots, classes=classes, spec=spec, seed=seed)
-        return {"head": head}
-
-    def score(state: State) -> FloatArray:
-        with blas_threads(spec.threads):
-            return predict_probe(test, state["head"])
-
-    return _Trainer(fit, score)
-
-
-def _fitted(trainer: _Trainer, stored: _Stored | None, seed: int, keys: Sequence[bytes]) -> _Stored:
-    """Train unless a state is stored, and score the test texts beside those already scored."""
-    start = time.process_time()
-    state = stored.state if stored else trainer.fit(seed)
-    scores = dict(zip(keys, trainer.score(state), strict=True))
-    spent = time.process_time() - start
-    if stored is None:
-        return _Stored(state, scores, spent)
-    return _Stored(state, stored.scores | scores, stored.cpu_s)
-
-
-def _columns(
-    stored: _Stored, keys: Sequence[bytes], own: tuple[str, ...], classes: tuple[str, ...]
+def _logits(
+    inputs: Inputs, keys: Sequence[bytes], net: Net, spec: FitSpec, *, softmax: bool = False
 ) -> FloatArray:
-    found = np.zeros((len(keys), len(classes)), dtype=np.float32)
-    if keys:
-        place = {name: k for k, name in enumerate(classes)}
-        found[:, [place[name] for name in own]] = np.stack([stored.scores[key] for key in keys])
+    import torch
+
+    found = np.empty((len(keys), net.linear.out_features), dtype=np.float32)
+    with torch.no_grad(), net.adapted.steady():
+        for length, part in fixed_batches(inputs.lengths(keys).tolist(), inputs.encoder.lengths):
+            chosen = [keys[i] for i in part]
+            logits = net.linear(inputs.pooled(chosen, length, net.adapted, spec, filled=True))
+            found[part] = _numpy(logits.softmax(dim=1) if softmax else logits)[: len(part)]
     return found
 
 
-def _write(path: Path, stored: _Stored, own: tuple[str, ...]) -> None:
-    keys = np.frombuffer(b"".join(stored.scores), dtype=np.uint8).reshape(-1, KEY_BYTES)
-    scores = np.array(list(stored.scores.values()), dtype=np.float32).reshape(-1, len(own))
-    names = np.frombuffer(json.dumps(own).encode(), dtype=np.uint8)
-    arrays: dict[str, Any] = {f"state/{name}": value for name, value in stored.state.items()}
-    arrays |= {"classes": names, "keys": keys, "scores": scores, "cpu_s": np.float64(stored.cpu_s)}
-    write_whole(path, lambda file: np.savez(file, **arrays))
-
-
-def _read(path: Path, own: tuple[str, ...]) -> _Stored | None:
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if tuple(json.loads(file["classes"].tobytes())) != own:
-                raise _damaged(path, "it has other classes")
-            keys = [key.tobytes() for key in file["keys"]]
-            state = {n[6:]: file[n] for n in file.files if n.startswith("state/")}
-            scores = dict(zip(keys, file["scores"], strict=True))
-            return _Stored(state, scores, float(file["cpu_s"]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _damaged(path: Path, why: str) -> FitError:
-    return FitError(
-        f"{path}: this cached fit is damaged ({why}); delete it, it will be fitted again"
+def _check(numbers: FloatArray, spec: FitSpec, epoch: int, batch: int) -> None:
+    if np.isfinite(numbers).all():
+        return
+    where = "in the last step" if epoch < 0 else (
+        f"in epoch {epoch + 1} of {spec.epochs}, batch {batch + 1} of {spec.batches}"
+    )  # fmt: skip
+    clip = "" if spec.clip else ", or set clip: 1.0"
+    wide = "" if spec.precision == "float32" else ", or write precision: float32"
+    raise FitError(
+        f"the loss is not finite at learning rate {spec.learning_rate:g} ({where}); lower "
+        f"learning_rate, for example to {spec.learning_rate / 10:g}{clip}{wide}"
     )
 
 
 @contextmanager
-def _memory_errors(spec: FitSpec) -> Iterator[None]:
+def _net(inputs: Inputs, spec: FitSpec, seed: int, head: FloatArray) -> Iterator[Net]:
+    """Give the model that a method makes of the encoder, with a head that starts as given."""
+    import torch
+
+    encoder, total = inputs.encoder, inputs.encoder.folder.layers
+    start = int(mix(np.zeros(1, dtype=np.uint64), seed)[0] >> np.uint64(1))
+    linear = torch.nn.utils.skip_init(torch.nn.Linear, *np.subtract(head.shape, (1, 0)).tolist())
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(head[:-1].T.copy()))
+        linear.bias.copy_(torch.from_numpy(head[-1].copy()))
+    linear.to(encoder.device)
+    with _threads(spec.threads), adapted(encoder, spec, seed=start) as model:
+        if not inputs.activations:
+            yield Net(model, linear)
+            return
+        with only_layers(encoder, total - spec.layers, total, given=True):
+            yield Net(model, linear)
+
+
+@contextmanager
+def _step_noise(spec: FitSpec, seed: int, step: int) -> Iterator[None]:
+    """Key dropout by seed and step, so that no generator has a state to save."""
+    import torch
+
+    if not spec.dropout:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(int(mix(np.full(1, step, dtype=np.uint64), seed)[0] >> np.uint64(1)))
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        told = str(error)
-        if isinstance(error, RuntimeError) and not any(
-            sign in told for sign in ("out of memory", "not enough memory", "can't allocate memory")
-        ):
-            raise
-        raise FitError(
-            f"the {spec.tier} fit ran out of memory; lower max_tokens (now {spec.max_tokens}) or "
-            f"layers (now {spec.layers}), or close other programs"
-        ) from error
+    finally:
+        torch.set_num_threads(before)
+
+
+def _numpy(tensor: Any) -> FloatArray:
+    return np.asarray(tensor.detach().cpu().numpy())

@@ -1,4 +1,4 @@
-"""A cache of float rows by content key: files that are written once, whole, and never changed.
+"""A cache of rows of numbers by content key: files that are written once, whole, and never changed.
 
 The one idea: a shard is two files, values first and index last, each renamed into place, and a
 reader believes the index only. So kill -9 loses the texts in flight and nothing else, two writers
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 from zipfile import BadZipFile
 
@@ -57,13 +57,13 @@ class Shards:
     Args:
         folder: Where the shards lie; it need not exist yet.
         width: Numbers per row.
-        dtype: float32, or float16 to halve the files.
+        dtype: float32, float16 to halve the files, or int32 for token ids.
 
     Raises:
         FitError: A shard is damaged.
     """
 
-    def __init__(self, folder: Path, *, width: int, dtype: type[np.floating]) -> None:
+    def __init__(self, folder: Path, *, width: int, dtype: type[np.number[Any]]) -> None:
         self.folder = folder
         self.width = width
         self.dtype = np.dtype(dtype)

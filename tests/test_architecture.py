@@ -54,7 +54,7 @@ HOMES = {
     "sklearn": ("curator.impact.groups", "finetune.logistic", "finetune.tfidf"),
     "ruamel": ("curator.yaml_nodes",),
     "threadpoolctl": ("curator.rechecking", "finetune.logistic"),
-    "transformers": ("finetune.folders", "finetune.encoder", "finetune.embed"),
+    "transformers": ("finetune.folders",),
     "typer": (
         "curator.cli", "curator.commands*", "curator.init", "curator.session", "curator.show",
     ),
