@@ -84,6 +84,10 @@ def run(
     only: Annotated[str | None, typer.Option(help="Run this step alone, on the import.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
     measure: Annotated[bool, typer.Option(help="Train and compare after the steps.")] = True,
+    put_back: Annotated[
+        list[str] | None,
+        typer.Option("--put-back", help="A step that `revert` took out, to run all the same."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a recipe: import, steps, measurement, report. What is done already is not done again."""
@@ -102,7 +106,9 @@ def run(
 
     told = progress()
     store = new_store()
-    result = run_recipe(loaded, store, only=only, measure=measure, progress=told)
+    result = run_recipe(
+        loaded, store, only=only, measure=measure, put_back=put_back or (), progress=told
+    )
     path = report_of_run(result, store) if loaded.report and not only else None
     if as_json:
         print_json(result.as_dict() | {"report": str(path) if path else None})

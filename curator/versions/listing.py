@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curator.versions.manifest import Version
+from curator.versions.refs import RefEntry
 
 if TYPE_CHECKING:
     from curator.versions.store import Store
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class LogEntry:
     """A version as `log` shows it.
 
-    created: when a branch first pointed at it, ISO 8601 UTC; None when none ever did.
+    created: when a branch first pointed at it or at what was made along with it, ISO 8601 UTC; None
+        when none ever did.
     author: who moved the branch there.
     tags, branches: names that point at it now.
     """
@@ -82,6 +84,21 @@ def log(store: Store, ref: Version | str) -> list[LogEntry]:
         )
         for version in store.ancestry(ref)
     ]
+
+
+def first_entries(store: Store) -> dict[str, RefEntry]:
+    """Give for each version the first entry of any branch that pointed at it.
+
+    Versions that were made in one go with the last of them are dated by the entry of that one.
+    """
+    found: dict[str, RefEntry] = {}
+    for name in store.branches():
+        for entry in store.entries(name):
+            for version in (entry.version, *entry.note.get("made", ())):
+                known = found.get(version)
+                if known is None or entry.time < known.time:
+                    found[version] = entry
+    return found
 
 
 def in_time(line: Sequence[Version], times: Mapping[str, str]) -> list[Version]:

@@ -23,7 +23,7 @@ from curator.versions import freeze
 from curator.versions.changes import compare
 from curator.versions.differences import cells_json, operations
 from curator.versions.manifest import StepRecord, Version
-from curator.versions.threeway import WHOLE_ROW, Clash, Side, Together, three_way
+from curator.versions.threeway import WHOLE_ROW, Clash, Side, Together, aligned, three_way
 
 if TYPE_CHECKING:
     from curator.versions.store import Store
@@ -118,7 +118,8 @@ def plan_merge(
 
     Raises:
         LockError: The two have different frozen test rows.
-        StoreError: One is not there, they have no common ancestor, or their columns differ.
+        StoreError: One is not there, they have no common ancestor, or a column has two types or
+            was taken away by one side. A column that one side added is null in the other's rows.
     """
     if rule is not None and rule not in RULES:
         raise StoreError(f"merge rule {rule!r} is not one of {list(RULES)}")
@@ -131,11 +132,11 @@ def plan_merge(
     if theirs.id in {base.id for base in bases}:
         together = Together(before, (), ())
     else:
+        ours_rows, theirs_rows, *base_rows = aligned(
+            [before, store.rows(theirs), *(store.rows(base) for base in bases)]
+        )
         together = three_way(
-            [store.rows(base) for base in bases],
-            before,
-            store.rows(theirs),
-            lambda clash: sides.settle(clash, rule),
+            base_rows, ours_rows, theirs_rows, lambda clash: sides.settle(clash, rule)
         )
     decisions = _decisions(before, together, sides, name=name, rule=rule)
     conflicts = pa.Table.from_pylist(
@@ -217,11 +218,7 @@ def _check(
         )
     if ours.task != theirs.task:
         raise StoreError(f"{into} has task {ours.task!r}, {source} has {theirs.task!r}")
-    if ours.columns != theirs.columns:
-        apart = sorted({n for n, _, _ in set(ours.columns) ^ set(theirs.columns)})
-        raise StoreError(
-            f"{into} and {source} have different columns ({apart}); give both the same first"
-        )
+    _check_columns(ours, theirs, bases, into=into, source=source)
     if ours.lock != theirs.lock:
         locked = [
             freeze.locked_rows(store.rows(side), task_named(side.task)) for side in (ours, theirs)
@@ -230,6 +227,9 @@ def _check(
             f"{into} and {source} have different frozen test rows "
             f"({freeze.locks_apart(*locked)}), so they cannot be merged: a merge changes no test "
             "row"
+        )
+
+
 # For decisions that do not tell what they changed; those of this release do.
 _ACTIONS = {"label": "relabel", "labels": "relabel", "weight": "weight"}
 
@@ -250,12 +250,9 @@ def _check_columns(
     if gone:
         side = into if gone - here.keys() else source
         raise StoreError(
-            f"{side} took the columns {sorted(gone)} away, which its common ancestor with the other "
-            "has; whether their values are to go cannot be told row by row. Take them away on the "
-            "other side too, or put them back, then merge"
-        )
-
-
+            f"{side} took the columns {sorted(gone)} away, which its common ancestor with the "
+            "other has; whether their values are to go cannot be told row by row. Take them away "
+            "on the other side too, or put them back, then merge"
         )
 
 

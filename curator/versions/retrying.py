@@ -12,14 +12,29 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.errors import StoreError
+from curator.errors import MovedError, StoreError
 from curator.schema import CHANGING_ACTIONS
+from curator.versions import refs
 from curator.versions.laws import named
 from curator.versions.manifest import Version
+from curator.versions.objects import Folder
 from curator.versions.parts import one_sided
 
 if TYPE_CHECKING:
     from curator.versions.store import Store
+
+
+def moved_error(folder: Folder, branch: str, version: str) -> MovedError:
+    """Say that a branch was moved by another writer, and where to."""
+    head = refs.latest(folder, branch)
+    where = f"{head.version[:12]} by {head.author} at {head.time}" if head else "nothing"
+    return MovedError(
+        f"branch {branch!r} was moved to {where} (step {head.step if head else ''!r}) while "
+        f"this run was at work, so it was not moved to {version[:12]}. Nothing is lost: run "
+        "again, which starts from the new head and reuses all that was computed",
+        branch=branch,
+        version=version,
+    )
 
 
 def replay(store: Store, mine: Version, onto: Version, branch: str) -> Version:

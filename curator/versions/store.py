@@ -24,10 +24,10 @@ from curator.versions.draft import Draft
 from curator.versions.hashes import RowHashes
 from curator.versions.history import History, why
 from curator.versions.leases import Lease
-from curator.versions.listing import LogEntry, ancestry, log
+from curator.versions.listing import LogEntry, ancestry, first_entries, log
 from curator.versions.manifest import StepRecord, Version, columns_of, manifest, version_of
 from curator.versions.objects import Folder, get_object, names, object_path, put_object
-from curator.versions.retrying import replay
+from curator.versions.retrying import moved_error, replay
 
 _VERSION_ID = re.compile(r"[0-9a-f]{64}")
 _VERSION_PREFIX = re.compile(r"[0-9a-f]{6,64}")
@@ -232,19 +232,8 @@ class Store:
         seen = self._seen.get(branch, 0)
         entry = refs.new_entry(seen + 1, version, self.author, step, note)
         if number != seen or not refs.append(self.folder, branch, entry):
-            raise self._moved(branch, version)
+            raise moved_error(self.folder, branch, version)
         self._seen[branch] = seen + 1
-
-    def _moved(self, branch: str, version: str) -> MovedError:
-        head = refs.latest(self.folder, branch)
-        where = f"{head.version[:12]} by {head.author} at {head.time}" if head else "nothing"
-        return MovedError(
-            f"branch {branch!r} was moved to {where} (step {head.step if head else ''!r}) while "
-            f"this run was at work, so it was not moved to {version[:12]}. Nothing is lost: run "
-            "again, which starts from the new head and reuses all that was computed",
-            branch=branch,
-            version=version,
-        )
 
     def version(self, ref: Version | str) -> Version:
         """Give the version a name stands for.
@@ -385,7 +374,9 @@ class Store:
             )
         return version
 
-    def restore(self, ref: Version | str, branch: str = "main") -> Version:
+    def restore(
+        self, ref: Version | str, branch: str = "main", note: dict[str, Any] | None = None
+    ) -> Version:
         """Point a branch at an earlier version by a new entry in its log; nothing is rewritten.
 
         Raises:
@@ -393,8 +384,16 @@ class Store:
         """
         with Lease(self.folder, "write"):
             version, before = self.version(ref), self.head(branch)
-            self._move(branch, version.id, "restore", {"from": before.id})
+            self._move(branch, version.id, "restore", {"from": before.id, **(note or {})})
         return version
+
+    def catch_up(self, branch: str, *, onto: Version) -> bool:
+        """See a branch as others left it, if it still holds a version; tells whether it does."""
+        head = refs.latest(self.folder, branch)
+        if head is None or onto.id not in {v.id for v in self.ancestry(head.version)}:
+            return False
+        self._seen[branch] = head.number
+        return True
 
     def _check_free(self, name: str, noun: str) -> None:
         refs.check_name(name, noun)
@@ -457,14 +456,8 @@ class Store:
         return log(self, ref)
 
     def first_entries(self) -> dict[str, refs.RefEntry]:
-        """Give for each version the first entry of any branch that pointed at it."""
-        found: dict[str, refs.RefEntry] = {}
-        for name in refs.names(self.folder, refs.HEADS):
-            for entry in self.entries(name):
-                known = found.get(entry.version)
-                if known is None or entry.time < known.time:
-                    found[entry.version] = entry
-        return found
+        """Give for each version the first entry of any branch that pointed at it or made it."""
+        return first_entries(self)
 
     def diff(self, a: Version | str, b: Version | str) -> pa.Table:
         """Give the rows that differ from version a to version b; see `differences.diff`."""

@@ -96,6 +96,27 @@ def three_way(
     return Together(rows, tuple(judge.settled), tuple(judge.open))
 
 
+def aligned(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Give tables the columns of all of them, those of the first before the others' own.
+
+    A column that a table lacks is null in it; columns of one name have one type.
+    """
+    fields = {field.name: field for table in tables[::-1] for field in table.schema}
+    order = dict.fromkeys(name for table in tables for name in table.column_names)
+    partial = {n for n in order if any(n not in table.column_names for table in tables)}
+    wanted = pa.schema(
+        [fields[n].with_nullable(nullable=True) if n in partial else fields[n] for n in order]
+    )
+    return [_filled(table, wanted) for table in tables]
+
+
+def _filled(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    for field in wanted:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(wanted.names).cast(wanted)
+
+
 class _Judge:
     """Decides cell by cell, and keeps what it could not decide by the common ancestors alone."""
 

@@ -7,6 +7,7 @@ from curator import schema
 from curator.errors import ConflictError, LockError, StoreError
 from curator.versions import describe, merge, plan_merge
 from curator.versions.merging import common_ancestors
+from curator.versions.verify import verify
 
 pytestmark = pytest.mark.usefixtures("base")
 
@@ -299,14 +300,60 @@ def test_unknown_names_are_answered_with_what_exists(store):
         merge(store, "reviews", rule="newest")
 
 
-def test_a_branch_with_other_columns_is_refused(store, base, commit):
-    rows = store.rows("reviews")
-    wider = rows.append_column("channel", pa.array(["web"] * rows.num_rows))
-    every = [{"row_id": i, "action": "edit"} for i in rows["id"].to_pylist()]
-    commit(wider, on=base, step="widen", decided=every, branch="reviews")
+def widen(store, commit, branch, name, values, *, kind=None):
+    """Commit a step that adds a column of the user's, with values for some rows by id."""
+    head = store.head(branch)
+    rows = store.rows(head)
+    filled = pa.array([values.get(row) for row in rows["id"].to_pylist()], kind or pa.string())
+    decided = [{"row_id": row, "action": "edit"} for row in values]
+    wider = rows.append_column(name, filled)
+    return commit(wider, on=head, step=f"widen {name}", decided=decided, branch=branch)
 
-    with pytest.raises(StoreError, match=r"different columns \(\['channel'\]\)"):
+
+def test_a_column_that_one_side_added_is_null_where_the_other_says_nothing(store, commit, change):
+    widen(store, commit, "reviews", "channel", {"r1": "web"})
+    widen(store, commit, "main", "stars", {"r0": "5"})
+    change("main", {"r0": {"label": "lost"}})
+    merged = merge(store, "reviews")
+
+    assert ["stars", "channel"] == schema.user_columns(store.rows(merged))
+    assert {"r0": None, "r1": "web", "r2": None, "t0": None} == cells(store, merged, "channel")
+    assert {"r0": "5", "r1": None, "r2": None, "t0": None} == cells(store, merged, "stars")
+    assert "lost" == cells(store, merged)["r0"]
+    assert [("r1", "edit", '{"channel":"web"}')] == [
+        (d["row_id"], d["action"], d["after"]) for d in store.decisions(merged).to_pylist()
+    ]
+    assert () == verify(store).faults
+
+
+def test_a_column_both_sides_added_meets_cell_by_cell(store, commit):
+    widen(store, commit, "reviews", "channel", {"r0": "web", "r1": "app"})
+    widen(store, commit, "main", "channel", {"r0": "web", "r1": "post"})
+
+    with pytest.raises(ConflictError, match="1 cell of 1 row") as told:
         merge(store, "reviews")
+    assert [("r1", "channel")] == [
+        (c["row_id"], c["column"]) for c in told.value.conflicts.to_pylist()
+    ]
+    assert "app" == cells(store, merge(store, "reviews", rule="theirs"), "channel")["r1"]
+
+
+def test_columns_of_one_name_and_two_types_are_refused(store, commit):
+    widen(store, commit, "reviews", "stars", {"r0": 5}, kind=pa.int64())
+    widen(store, commit, "main", "stars", {"r0": "5"})
+
+    with pytest.raises(StoreError, match=r"two types \(stars: string and int64\); give them one"):
+        merge(store, "reviews")
+
+
+def test_a_column_that_one_side_took_away_is_refused(store, commit):
+    wide = widen(store, commit, "main", "stars", {"r0": "5"})
+    store.branch("other", wide)
+    narrow = store.rows("main").drop_columns("stars")
+    commit(narrow, on=wide, step="narrow", decided=[{"row_id": "r0", "action": "edit"}])
+
+    with pytest.raises(StoreError, match=r"main took the columns \['stars'\] away"):
+        merge(store, "other")
 
 
 def test_versions_with_other_test_rows_are_refused_and_the_rows_named(
