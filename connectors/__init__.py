@@ -12,13 +12,24 @@ from pathlib import Path
 import pyarrow as pa
 
 from .address import locate, parse_address
-from .errors import BadRecord, SourceError
+from .chats import (
+    as_alpaca,
+    as_sharegpt,
+    decoded,
+    read_exchange,
+    read_messages,
+    read_preference,
+    with_system,
+)
+from .chats import has_more as has_more_than_messages
+from .errors import BadRecord, RecordError, SourceError
 from .files import FORMATS, read_file
 from .formats import WRITERS, write
 from .frames import FRAME_KINDS, as_frame, frame_batches
 from .hub import read_hub
 from .inspect import Column, Inspection, inspect
 from .records import Options
+from .tagged import as_tags, joined, placed, read_spans, read_tags, tokens_of
 
 __all__ = [
     "FORMATS",
@@ -28,12 +39,27 @@ __all__ = [
     "BadRecord",
     "Column",
     "Inspection",
+    "RecordError",
     "SourceError",
+    "as_alpaca",
     "as_frame",
+    "as_sharegpt",
+    "as_tags",
+    "decoded",
     "frame_batches",
+    "has_more_than_messages",
     "inspect",
+    "joined",
     "locate",
+    "placed",
     "read",
+    "read_exchange",
+    "read_messages",
+    "read_preference",
+    "read_spans",
+    "read_tags",
+    "tokens_of",
+    "with_system",
     "write",
 ]
 

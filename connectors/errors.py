@@ -17,6 +17,10 @@ class SourceError(Exception):
     """A source cannot be read or written; the message says where, what was found, what to do."""
 
 
+class RecordError(Exception):
+    """A value of one record is not of the form it should have; the message says what was found."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadRecord:
     r"""One record that could not be read.

@@ -1,4 +1,4 @@
-"""Files by their format: csv, tsv, json, jsonl, parquet, xlsx, wherever they lie.
+"""Files by their format: csv, tsv, json, jsonl, parquet, xlsx, conll, wherever they lie.
 
 The one idea: an address gives a place, a place's ending (or the `format` option) gives a reader,
 and every reader gives the same thing: batches of the user's columns with each record's place.
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from .address import Place, resolve, zip_entries
 from .columnar import read_parquet
+from .conll import read_conll
 from .delimited import read_delimited
 from .errors import SourceError, closest
 from .json_records import read_json
@@ -26,8 +27,11 @@ FORMATS = {
     "jsonl": read_json,
     "parquet": read_parquet,
     "xlsx": read_sheet,
+    "conll": read_conll,
 }
-SUFFIXES = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
+SUFFIXES = {f".{name}": name for name in FORMATS} | {
+    ".ndjson": "jsonl", ".iob": "conll", ".bio": "conll", ".iob2": "conll",
+}  # fmt: skip
 _ADVICE = {
     ".xls": "save it as .xlsx or .csv",
     ".ods": "save it as .xlsx or .csv",

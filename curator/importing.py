@@ -22,6 +22,7 @@ from curator.near import choose_shingles, near_groups, near_pairs, nearest_group
 from curator.recipe import Recipe
 from curator.sources import read_sources
 from curator.splitting import make_test_split
+from curator.tasks import Task, task_named
 
 IMPORT_VERSION = 1
 GROUP_JACCARD = 0.7
@@ -72,22 +73,23 @@ def import_rows(
     Raises:
         RowError: Too many bad records, duplicate keys, unknown labels, labels only in test.
     """
+    task = task_named(recipe.task)
     table, bad, warnings = read_sources(recipe, labelled=not for_check)
     if quarantine is not None:
         quarantine(bad)
     _refuse_too_many(bad, table.num_rows, recipe.max_bad_share)
     labels = load_labels(recipe.labels, base=recipe.base)
-    table = table.append_column("id", [_ids(table)])
+    table = table.append_column("id", [_ids(table, task)])
     table = table.sort_by("id")
     previous = _same_corpus(previous, table)
     split_made = not pc.any(pc.equal(table["split"], "test")).as_py()
-    table = _with_groups(table, previous)
+    table = _with_groups(table, previous, task)
     splits: list[str] = [s or "train" for s in table["split"].to_pylist()]
     split_made = split_made and not for_check
     if split_made:
         known = _known_splits(previous, table["id"].to_pylist())
         splits = make_test_split(
-            table["label"].to_pylist(),
+            task.label_sets(table),
             table["group"].to_pylist(),
             share=recipe.split.test,
             seed=recipe.split.seed,
@@ -95,8 +97,8 @@ def import_rows(
         )
     table = table.set_column(table.column_names.index("split"), "split", [splits])
     if not for_check:
-        warnings += _check_labels(table, labels)
-    rows = _contract(table)
+        warnings += _check_labels(table, labels, task)
+    rows = _contract(table, task)
     return Imported(
         rows=rows,
         options=_options(recipe, split_made=split_made),
@@ -129,22 +131,20 @@ def _refuse_too_many(bad: Sequence[connectors.BadRecord], good: int, most: float
         )
 
 
-def _ids(table: pa.Table) -> list[str]:
+def _ids(table: pa.Table, task: Task) -> list[str]:
     """Give each record its id; sources of one name share their id space."""
     names, keys = table["name"].to_pylist(), table["key"].to_pylist()
     ids = [schema.hash_fields(n, k) if k else "" for n, k in zip(names, keys, strict=True)]
     open_rows = [i for i, found in enumerate(ids) if not found]
     if open_rows:
         some = table.take(open_rows)
-        inputs = [
-            schema.hash_fields(name, text)
-            for name, text in zip(some["name"].to_pylist(), some["text"].to_pylist(), strict=True)
-        ]
+        columns = [some[name].to_pylist() for name in ("name", *task.inputs)]
+        inputs = [schema.hash_fields(*said) for said in zip(*columns, strict=True)]
         for i, base, number in zip(
             open_rows, inputs, schema.occurrences(inputs, _ranks(some)), strict=True
         ):
             ids[i] = schema.hash_fields(base, number)
-    _refuse_twice(ids, table)
+    _refuse_twice(ids, table, task)
     return ids
 
 
@@ -161,16 +161,19 @@ def _ranks(table: pa.Table) -> list[str]:
     return [order.get(split, "2") + found for split, found in zip(splits, hashes, strict=True)]
 
 
-def _refuse_twice(ids: Sequence[str], table: pa.Table) -> None:
+def _refuse_twice(ids: Sequence[str], table: pa.Table, task: Task) -> None:
     twice = [key for key, count in Counter(ids).items() if count > 1]
     if not twice:
         return
     places = [i for i, key in enumerate(ids) if key == twice[0]]
+    some = table.take(places[:3])
     where = [
-        f"{r['source']}:{r['source_line'] or r['source_row']} ({r['text'][:40]!r})"
-        for r in table.take(places[:3])
-        .select(["source", "source_line", "source_row", "text"])
-        .to_pylist()
+        f"{r['source']}:{r['source_line'] or r['source_row']} ({said[:40]!r})"
+        for r, said in zip(
+            some.select(["source", "source_line", "source_row"]).to_pylist(),
+            task.input_text(some).to_pylist(),
+            strict=True,
+        )
     ]
     more = f" (and {len(twice) - 1:,} more keys)" if twice[1:] else ""
     raise RowError(
@@ -179,17 +182,18 @@ def _refuse_twice(ids: Sequence[str], table: pa.Table) -> None:
     )
 
 
-def _with_groups(table: pa.Table, previous: pa.Table | None) -> pa.Table:
+def _with_groups(table: pa.Table, previous: pa.Table | None, task: Task) -> pa.Table:
     """Give each row its near-duplicate group; rows of an earlier import keep theirs."""
-    ids, texts = table["id"].to_pylist(), table["text"]
+    ids, texts = table["id"].to_pylist(), task.input_text(table)
     known: dict[str, str] = {}
-    shingles = choose_shingles(texts if previous is None else previous["text"])
+    before = texts if previous is None else task.input_text(previous)
+    shingles = choose_shingles(before)
     if previous is not None:
         known = dict(zip(previous["id"].to_pylist(), previous["group"].to_pylist(), strict=True))
         later = [i for i, row_id in enumerate(ids) if row_id not in known]
         nearest = nearest_group(
             texts.take(pa.array(later, pa.int64())),
-            previous["text"],
+            before,
             previous["group"].to_pylist(),
             threshold=GROUP_JACCARD,
             shingles=shingles,
@@ -230,26 +234,30 @@ def _known_splits(previous: pa.Table | None, ids: Sequence[str]) -> list[str | N
     return known if "test" in known else [None] * len(ids)
 
 
-def _check_labels(table: pa.Table, labels: Mapping[str, Label]) -> list[str]:
+def _check_labels(table: pa.Table, labels: Mapping[str, Label], task: Task) -> list[str]:
+    if not task.has_label:
+        return []
     by_split: dict[str, set[str]] = {s: set() for s in schema.SPLITS}
-    for label, split in zip(table["label"].to_pylist(), table["split"].to_pylist(), strict=True):
-        by_split[split].add(label)
+    label_sets = task.label_sets(table)
+    for here, split in zip(label_sets, table["split"].to_pylist(), strict=True):
+        by_split[split].update(here)
     if labels:
         for label in sorted(set().union(*by_split.values()) - set(labels)):
             raise RowError(
-                f"{_place(table, label)}: label {label!r} is not declared in labels "
+                f"{_place(table, label_sets, label)}: label {label!r} is not declared in labels "
                 f"({len(labels)} are).{nearest(label, labels)} Add it, or mend the row"
             )
     train = by_split["train"]
+    warnings = []
     for label in sorted(by_split["test"] - train):
-        raise RowError(
-            f"{_place(table, label)}: label {label!r} stands in test but never in training."
-            f"{nearest(label, sorted(train))} Mend the label, or add training rows for it"
-        )
+        place, near = _place(table, label_sets, label), nearest(label, sorted(train))
+        told = f"{place}: label {label!r} stands in test but never in training.{near}"
+        if task.is_single_label:
+            raise RowError(f"{told} Mend the label, or add training rows for it")
+        warnings.append(told)
     absent = sorted(train - by_split["test"])
     empty = sorted(set(labels) - train)
-    warnings = []
-    if len(train) == 1:
+    if len(train) == 1 and task.is_single_label:
         warnings.append(
             f"all training rows are labelled {next(iter(train))!r}: there is nothing to tell apart"
         )
@@ -263,22 +271,23 @@ def _check_labels(table: pa.Table, labels: Mapping[str, Label]) -> list[str]:
     return warnings
 
 
-def _place(table: pa.Table, label: str) -> str:
-    row = table.filter(pc.equal(table["label"], label)).slice(0, 1).to_pylist()[0]
+def _place(table: pa.Table, label_sets: Sequence[tuple[str, ...]], label: str) -> str:
+    first = next(at for at, here in enumerate(label_sets) if label in here)
+    row = table.select(["source", "source_line", "source_row"]).slice(first, 1).to_pylist()[0]
     return f"{row['source']}:{row['source_line'] or row['source_row']}"
 
 
-def _contract(table: pa.Table) -> pa.Table:
-    rows = table.num_rows
+def _contract(table: pa.Table, task: Task) -> pa.Table:
+    rows, columns_of_task = table.num_rows, task.schema
     extra = {
         "weight": pa.array([1.0] * rows, pa.float32()),
         "parent": pa.nulls(rows, pa.string()),
         "step": pa.array(["import"] * rows, pa.string()),
     }
-    working = ("user_group", "key", "name", "source_line", *schema.ROW_SCHEMA.names)
+    working = ("user_group", "key", "name", "source_line", *columns_of_task.names)
     own = [n for n in table.column_names if n not in working]
-    columns = [extra[n] if n in extra else table[n] for n in schema.ROW_SCHEMA.names]
-    contract = pa.table(columns, schema=schema.ROW_SCHEMA)
+    columns = [extra[n] if n in extra else table[n] for n in columns_of_task.names]
+    contract = pa.table(columns, schema=columns_of_task)
     for name in sorted(own):
         contract = contract.append_column(name, table[name])
     return contract
@@ -295,6 +304,7 @@ def _options(recipe: Recipe, *, split_made: bool) -> dict[str, Any]:
                 "id": list(spec.id),
                 "columns": dict(sorted(spec.columns.items())),
                 "split": spec.split,
+                **({"separator": spec.separator} if spec.separator else {}),
             }
         ]
     }

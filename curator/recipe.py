@@ -12,9 +12,10 @@ from typing import Any
 
 from curator.errors import RecipeError
 from curator.options import unknown_name
-from curator.registry import STEPS, bind_step
+from curator.registry import STEPS, bind_step, tasks_of_step
 from curator.schema import SPLITS
-from curator.tasks import TASKS, task_named
+from curator.shaping import ROLES, asked_columns
+from curator.tasks import task_named
 from curator.yaml_nodes import Here, parse
 
 TIERS = ("probe", "top-layers")
@@ -30,10 +31,11 @@ class SourceSpec:
     """Where rows come from and which of its columns mean what.
 
     address: An address such as file:train.csv, or a frame from Python.
-    columns: Contract column (text, label, split, group) -> column of the source.
+    columns: What for (`shaping.ROLES` of the task, split, group) -> column of the source.
     id: Key columns; empty means the id comes from the input text.
     split: Split of all its rows; None: from a column, or training.
     name: Sources of one name share their id space, however they are split into files.
+    separator: What parts the labels of a text cell, for the task multilabel.
     """
 
     address: Any
@@ -43,6 +45,7 @@ class SourceSpec:
     name: str = "main"
     reading: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+    separator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.task_name = "classification"
         self.faults: list[tuple[int, str]] = []
 
     def fault(self, line: int, message: str) -> None:
@@ -259,10 +263,10 @@ class _Reader:
     def task(self, here: Here | None) -> str:
         name = self.string(here, "task", "classification")
         try:
-            return task_named(name).name
+            self.task_name = task_named(name).name
         except RecipeError as fault:
             self.fault(here.line if here else 0, str(fault))
-            return next(iter(TASKS))
+        return self.task_name
 
     def sources(self, here: Here | None, line: int) -> tuple[SourceSpec, ...]:
         if here is None or not isinstance(here.value, list) or not here.value:
@@ -275,21 +279,23 @@ class _Reader:
 
     def source(self, here: Here) -> SourceSpec:
         reading = ("format", "encoding", "delimiter", "sheet")
-        known = ("from", "columns", "id", "split", "name", *reading)
+        known = ("from", "columns", "id", "split", "name", "separator", *reading)
         keys = self.mapping(here, "a source", known)
         if "from" not in keys:
             self.fault(here.line, "a source needs `from:`, the address of its rows")
-        columns = self.mapping(keys.get("columns"), "columns", ("text", "label", "split", "group"))
+        roles = (*ROLES[self.task_name], "split", "group")
+        columns = self.mapping(keys.get("columns"), "columns", roles)
         names = {k: self.string(v, f"columns.{k}", k) for k, v in columns.items()}
         split = keys.get("split")
         return SourceSpec(
             address=self.address(keys.get("from")),
-            columns={"text": "text", "label": "label", **names},
+            columns=asked_columns(self.task_name, names),
             id=self.strings(keys.get("id"), "id"),
             split=self.choice(split, "split", SPLITS, "train") if split else None,
             name=self.string(keys.get("name"), "name", "main"),
             reading={k: self.string(keys[k], k, "") for k in reading if k in keys},
             line=here.line,
+            separator=self.string(keys.get("separator"), "separator", "") or None,
         )
 
     def address(self, here: Here | None) -> Any:
@@ -316,6 +322,10 @@ class _Reader:
             return None
         if kind not in known:
             self.fault(here.line, unknown_name("the recipe", "step", kind, known))
+            return None
+        if self.task_name not in (able := tasks_of_step(kind)):
+            told = f"step {kind!r} does not know the task {self.task_name!r} yet"
+            self.fault(here.line, f"{told}; it knows {', '.join(able)}")
             return None
         if not isinstance(body.value, dict | None):
             self.fault(body.line, f"step {kind!r}: expected a mapping of options")

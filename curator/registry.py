@@ -22,6 +22,7 @@ from curator.decide import Action, Rule
 from curator.label_maps import map_faults, map_labels, mapped, relabel_mapped, split_notes
 from curator.options import Option, bind, first_line, options_of, plain
 from curator.suspects import drop_suspects, suspect_faults, suspect_notes
+from curator.tasks import TASKS
 
 Fault = tuple[str | None, str]
 
@@ -38,6 +39,7 @@ class StepKind:
     notes: Sentences for a person, from the findings.
     forecast: Sentences for a person before anything is applied, from rows, findings and decisions.
     is_check: Doubts rows of its own accord, so `curator check` runs it.
+    tasks: Names of the tasks whose rows it knows.
     """
 
     check: Callable[..., pa.Table]
@@ -48,6 +50,7 @@ class StepKind:
     notes: Callable[[pa.Table], tuple[str, ...]] | None = None
     forecast: Callable[[pa.Table, pa.Table, pa.Table], tuple[str, ...]] | None = None
     is_check: bool = True
+    tasks: tuple[str, ...] = tuple(TASKS)
 
     def options(self) -> dict[str, Option]:
         """Give the options of check and rule by name."""
@@ -82,7 +85,9 @@ STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
     "duplicates": StepKind(duplicates, drop_duplicates, version=1),
     "leaks": StepKind(leaks, drop_leaks, version=1),
-    "label_errors": StepKind(label_errors, drop_suspects, version=2, forecast=suspect_notes),
+    "label_errors": StepKind(
+        label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)
+    ),
     "map_labels": StepKind(
         map_labels,
         relabel_mapped,
@@ -90,6 +95,7 @@ STEPS: dict[str, StepKind] = {
         serving_labels=mapped,
         notes=split_notes,
         is_check=False,
+        tasks=("classification",),
     ),
 }
 
@@ -120,6 +126,12 @@ def augment_rows(
 
 
 AUGMENT_VERSION = 2
+AUGMENT_TASKS = ("classification",)
+
+
+def tasks_of_step(name: str) -> tuple[str, ...]:
+    """Name the tasks that a step knows."""
+    return AUGMENT_TASKS if name == "augment" else STEPS[name].tasks
 
 
 def bind_step(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

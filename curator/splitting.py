@@ -14,7 +14,7 @@ from curator.errors import RowError
 
 
 def make_test_split(
-    labels: Sequence[str],
+    labels: Sequence[tuple[str, ...]],
     groups: Sequence[str],
     *,
     share: float,
@@ -24,7 +24,7 @@ def make_test_split(
     """Assign train or test to each row.
 
     Args:
-        labels: Label per row.
+        labels: Labels per row; rows that have none are a class of their own.
         groups: Near-duplicate group per row.
         share: Share of each class that test should hold, 0..1, exclusive.
         seed: Chooses among equally good groups.
@@ -42,12 +42,13 @@ def make_test_split(
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
-    totals = Counter(labels)
+    strata = [here or (None,) for here in labels]
+    totals = Counter(label for here in strata for label in here)
     wanted = {label: share * count for label, count in totals.items()}
-    chosen: Counter[str] = Counter()
+    chosen: Counter[str | None] = Counter()
     splits = ["train"] * len(labels)
     for group in sorted(members, key=lambda g: schema.hash_fields("test split", seed, g)):
-        here = Counter(labels[row] for row in members[group])
+        here = Counter(label for row in members[group] for label in strata[row])
         # A group goes to test when no class in it would get more than its share (half a row over),
         # and every class keeps at least one training row.
         fits = all(chosen[label] + n <= wanted[label] + 0.5 for label, n in here.items())
@@ -56,7 +57,7 @@ def make_test_split(
             chosen.update(here)
             for row in members[group]:
                 splits[row] = "test"
-    if not 0 < sum(chosen.values()) < len(labels):
+    if not 0 < splits.count("test") < len(labels):
         raise RowError(
             f"{len(labels)} rows in {len(members)} groups of near-duplicates cannot give a test "
             f"split of {share:.0%}; bring a test file (`split: test`), or change `split.test`"

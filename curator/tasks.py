@@ -90,6 +90,11 @@ class Task:
         return pa.schema([*_HEAD, *own, *_TAIL])
 
     @property
+    def is_single_label(self) -> bool:
+        """Whether each row has one label out of a set: a class."""
+        return self.targets == ("label",)
+
+    @property
     def is_plain_text(self) -> bool:
         """Whether the text of a row can change without anything else: no spans, no messages."""
         return self.inputs == ("text",) and "spans" not in self.targets

@@ -54,7 +54,10 @@ def test_measure_false_switches_it_off():
         ("steps: []\n", "r.yaml:1: sources: expected a list such as `- from: file:train.csv`"),
         ("sources: []\n", "r.yaml:1: sources: expected a list"),
         ("sources:\n  - split: train\n", "r.yaml:2: a source needs `from:`"),
-        (SOURCES + "task: tokens\n", "task 'tokens' is not there yet; this release knows"),
+        (
+            "task: tokens\n" + SOURCES + "steps: [label_errors]\n",
+            "r.yaml:4: step 'label_errors' does not know the task 'tokens' yet; it knows",
+        ),
         (SOURCES + "task: clasification\n", "task 'clasification' is not one of"),
         (SOURCES + "egress: [x]\n", "key 'egress' is not there yet: nothing is sent anywhere"),
         (SOURCES + "max_bad_share: 2\n", "r.yaml:3: max_bad_share: found '2', expected a number"),

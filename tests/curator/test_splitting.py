@@ -13,7 +13,7 @@ corpora = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), min_si
 
 
 def split(rows, **options):
-    labels, groups = [r[0] for r in rows], [f"g{r[1]}" for r in rows]
+    labels, groups = [(r[0],) for r in rows], [f"g{r[1]}" for r in rows]
     known = options.pop("known", [None] * len(rows))
     return make_test_split(
         labels, groups, share=options.get("share", 0.2), seed=options.get("seed", 0), known=known
