@@ -7,6 +7,7 @@ from .errors import FitError
 from .fits import FitResult, fit_key, fit_revision, fit_scores
 from .panel import Panel, ask_panel
 from .probe import Projection, fit_projection, load_projection
+from .records import read_record
 from .spec import FitSpec, default_spec
 from .tfidf import Terms, TfidfModel, fit_tfidf, load_tfidf
 from .tiers import Training
@@ -40,4 +41,5 @@ __all__ = [
     "load_tfidf",
     "open_encoder",
     "predict_children",
+    "read_record",
 ]

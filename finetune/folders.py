@@ -95,6 +95,9 @@ class ModelFolder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        told = logging.get_verbosity()
+        # Its report of tensors that are not needed, such as a language model's head, is no news.
+        logging.set_verbosity_error()
         try:
             # Eager attention: the fused kernel takes another way when no row of a batch is padded.
             model, info = AutoModel.from_pretrained(
@@ -111,6 +114,8 @@ class ModelFolder:
                 f"{self.path}: this model cannot be loaded ({_first_line(error)}); "
                 + (self._own_code() or BROKEN)
             ) from error
+        finally:
+            logging.set_verbosity(told)
         missing = [name for name in info["missing_keys"] if "pooler" not in name]
         if missing:
             raise FitError(

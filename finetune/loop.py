@@ -80,7 +80,8 @@ class Net:
 
     def state(self) -> State:
         """Copy all that is trained."""
-        found = {name: _numpy(value) for name, value in self.adapted.parameters.items()}
+        # Copies: an array of a tensor on the processor is the tensor's own memory.
+        found = {name: _numpy(value).copy() for name, value in self.adapted.parameters.items()}
         head = [_numpy(self.linear.weight).T, _numpy(self.linear.bias)[None]]
         return found | {"head": np.concatenate(head)}
 

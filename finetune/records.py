@@ -37,7 +37,7 @@ def run_record(
     return {
         "key": key,
         "seed": seed,
-        "spec": asdict(spec),
+        "spec": {**asdict(spec), "targets": list(spec.targets)},
         "spec_hash": spec.key(),
         "model": _model(model),
         "libraries": {name: library_version(name) for name in LIBRARIES},

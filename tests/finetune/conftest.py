@@ -68,3 +68,46 @@ def blobs():
     features = centres[targets] + draw.normal(size=(120, 12))
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     return features.astype(np.float32), targets
+
+
+def causal_folder(folder, config):
+    """Write a random causal model; its tokenizer adds no special token and has no padding."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["[UNK]", "[END]", *WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", eos_token="[END]"
+    )
+    tokenizer.save_pretrained(str(folder))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(config).save_pretrained(str(folder))
+    return folder
+
+
+SMALL = {"vocab_size": len(WORDS) + 2, "bos_token_id": 1, "eos_token_id": 1}
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory):
+    """A random GPT-2 of 4 layers, 16 numbers a token, at most 64 tokens."""
+    from transformers import GPT2Config
+
+    config = GPT2Config(n_embd=16, n_layer=4, n_head=2, n_positions=64, **SMALL)
+    return causal_folder(tmp_path_factory.mktemp("tiny-gpt2"), config)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """A random Llama of 4 layers, 16 numbers a token, at most 64 tokens."""
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=32, max_position_embeddings=64, **SMALL,
+    )  # fmt: skip
+    return causal_folder(tmp_path_factory.mktemp("tiny-llama"), config)
