@@ -14,6 +14,7 @@ from curator.options import unknown_name
 
 HARMS = (
     "scores cannot be believed",
+    "people can be harmed",
     "the target is wrong",
     "the model learns something else",
     "the text is of little use",
@@ -23,6 +24,7 @@ HARMS = (
 
 _BY_HARM: tuple[tuple[str, ...], ...] = (
     ("leak", "label_in_text"),
+    (),  # whatever begins with personal_
     ("label", "label_conflict", "empty"),
     (
         "exact_duplicate", "near_duplicate", "shortcut", "domain_drift", "label_drift",
@@ -35,7 +37,8 @@ _BY_HARM: tuple[tuple[str, ...], ...] = (
     ),
     ("markup", "unicode", "html", "whitespace"),
 )  # fmt: skip
-_UNRANKED = 2  # what this table does not know, such as a user's own check, stands in the middle
+_PERSONAL = 1
+_UNRANKED = 3  # what this table does not know, such as a user's own check, stands in the middle
 
 ABOUT_THE_SET = frozenset({
     "shortcut", "rare_class", "order", "domain_drift", "label_drift", "word_drift",
@@ -48,6 +51,8 @@ ISSUE_TYPES = tuple(issue for level in _BY_HARM for issue in level)
 
 def harm_of(issue_type: str) -> int:
     """Give the rank of what an issue does, 0 the worst; see `HARMS`."""
+    if issue_type.startswith("personal_"):
+        return _PERSONAL
     for level, issues in enumerate(_BY_HARM):
         if issue_type in issues:
             return level

@@ -1,4 +1,4 @@
-"""How a text is read: its words, its scripts, and how far a number stands from the others.
+"""How a text is read: its words and its labels; and how a check writes down what it found.
 
 The one idea: a word is what stands between spaces, except in scripts that write none: there each
 character is one. All of it runs over whole columns, a bounded piece at a time.
@@ -26,8 +26,6 @@ TERM = rf"[{UNSPACED}]|[\p{{L}}\p{{N}}][\p{{L}}\p{{M}}\p{{N}}_']*"
 PIECE_CHARS = 8_000_000
 """Characters that are read at a time; one longer text is a piece by itself."""
 
-# Half the spread of a normal distribution: makes a median of deviations a standard deviation.
-_MAD_TO_SIGMA = 1.4826
 _SHOWN = 40
 
 
@@ -74,26 +72,6 @@ def pieces(texts: pl.Series) -> Iterator[tuple[int, pl.Series]]:
         stop = max(int(np.searchsorted(ends, before + PIECE_CHARS, "right")), start + 1)
         yield start, texts[start:stop]
         start = stop
-
-
-def robust_z(values: FloatArray) -> FloatArray:
-    """Say how many standard deviations each value lies from the median, by median deviations.
-
-    Where more than half of the values are equal the mean deviation takes the place of the median
-    one; where all are equal, all are 0.
-
-    Args:
-        values: Shape (n,).
-
-    Source: Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers.
-    """
-    if not len(values):
-        return values
-    away = values - np.median(values)
-    spread = _MAD_TO_SIGMA * np.median(np.abs(away))
-    if spread == 0:
-        spread = float(np.mean(np.abs(away))) * np.sqrt(np.pi / 2)
-    return np.asarray(away / spread if spread else np.zeros_like(away))
 
 
 def shown(text: str, most: int = _SHOWN) -> str:

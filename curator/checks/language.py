@@ -38,6 +38,8 @@ OWNED = {
 _DENSE = {"Han": 4, "Kana": 4, "Hangul": 2, "Thai": 1}
 _READ_CHARS = 1_000  # of a text; a language does not need more
 _SEGMENT_LETTERS = 30
+# A language belongs here by this share of the known texts, and so many of them.
+_SHARE, _TEXTS = 0.1, 2
 _SURE = 0.9
 _LIKELY = 0.5  # enough for a sentence in the language that belongs here
 # The model's own doubt: no text speaks for a language more than this against all others together.
@@ -137,7 +139,7 @@ def language(
     Args:
         rows: Rows with id and text.
         expect: Language codes that belong here, such as [en, zh]; by default those that a tenth of
-            the known texts are in.
+            the known texts are in, and two of them.
         min_letters: Under this many letters a text in a script of several languages is unknown.
         min_confidence: Under this probability a language is unknown, 0..1.
         mixed: A text is mixed where a second script, or sentences in a second language, have this
@@ -150,8 +152,8 @@ def language(
     texts = texts_of(rows)
     found = languages_of(texts, min_letters=min_letters, min_confidence=min_confidence)
     known = Counter(code for code in found.language if code != UNKNOWN)
-    tenth = 0.1
-    wanted = set(expect) or {k for k, n in known.items() if n >= tenth * known.total()}
+    common = {k for k, n in known.items() if n >= max(_SHARE * known.total(), _TEXTS)}
+    wanted = set(expect) or common or {k for k, _ in known.most_common(1)}
     named = "/".join(sorted(wanted)) or UNKNOWN
     foreign = [i for i, k in enumerate(found.language) if k != UNKNOWN and k not in wanted]
     unknown = [i for i, k in enumerate(found.language) if k == UNKNOWN]

@@ -19,7 +19,6 @@ from curator.reading import (
     IntArray,
     doubts,
     label_of,
-    robust_z,
     texts_of,
     together,
 )
@@ -31,7 +30,9 @@ ISSUES = ("odd_length", "odd_words", "surprising", "outlier", "out_of_domain")
 
 _BLOCK = 2_048
 _MANY = 20  # rows of a class from which its own spread is known
-_FLOOR = 0.25  # of log length: within a class of equal lengths one word more is no outlier
+# Among texts that are all alike a hair's breadth is no outlier: the least spread that counts, of
+# the logarithm of a length, of bits a character, and of cosine distance.
+_FLOOR, _BITS, _NEAR = 0.25, 0.25, 0.02
 
 
 def outliers(
@@ -130,7 +131,8 @@ def _z_by_length(values: FloatArray, length: FloatArray) -> FloatArray:
     z = np.zeros(len(values))
     parts = np.array_split(order, max(min(10, len(values) // 50), 1))
     for part in parts:
-        z[part] = robust_z(values[part])
+        middle, spread = _middle(values[part])
+        z[part] = (values[part] - middle) / max(spread, _BITS)
     return z
 
 
@@ -150,7 +152,7 @@ def _far(
     known = np.isfinite(distance)
     own = known & train if train.any() else known
     middle, spread = _middle(distance[own])
-    z = (distance - middle) / (spread or 1.0)
+    z = (distance - middle) / max(spread, _NEAR)
     made = []
     for issue, side in (("outlier", own), ("out_of_domain", known & ~own)):
         at = np.flatnonzero(side)

@@ -39,6 +39,7 @@ _MARKS = r"(?:label|class|category|intent|tag|标签|类别|分类|意图)"
 _READ_CHARS = 20_000
 _EXAMPLES = 3
 _WORD = "the word "
+_LENGTH = " characters"
 
 
 def shortcuts(
@@ -107,28 +108,42 @@ Found = tuple[str, str, float, float, list[int]]
 def _found(frame: pl.DataFrame, least: tuple[float, float, float], level: float) -> Iterator[Found]:
     """Test tokens and properties class by class; a group counts once."""
     min_share, max_other, min_lift = least
-    sizes = frame.group_by("label").agg(n=pl.col("group").n_unique())
+    sizes = frame.group_by("label").agg(n=pl.col("group").n_unique().cast(pl.Int64))
     groups = frame["group"].n_unique()
-    marks = _tokens(frame, min_share, sizes), _properties(frame)
-    tested = sum(_tests(one, len(sizes)) for one in marks)
-    for is_token, one in zip((True, False), marks, strict=True):
-        counts = (
-            one.group_by("mark", "label").agg(have=pl.col("group").n_unique())
-            .join(one.group_by("mark").agg(all=pl.col("group").n_unique()), on="mark")
-            .join(sizes, on="label")
-            .with_columns(share=pl.col("have") / pl.col("n"),
-                          other=(pl.col("all") - pl.col("have")).clip(0)
-                          / (groups - pl.col("n").cast(pl.Int64)).clip(1))
-        )  # fmt: skip
-        wanted = (
-            (pl.col("share") >= min_share) & (pl.col("other") <= max_other) if is_token
-            else (pl.col("share") - pl.col("other")).abs() >= min_lift
-        )  # fmt: skip
-        some = counts.filter(wanted).sort("mark", "label")
+    tokens, properties = _tokens(frame, min_share, sizes), _properties(frame)
+    tested = _tests(tokens, len(sizes)) + _tests(properties, len(sizes))
+    share, other = pl.col("share"), pl.col("other")
+    common = _counted(tokens, sizes, groups, tokens.select("mark", "label").unique()).filter(
+        (share >= min_share) & (other <= max_other)
+    )
+    every = properties.select("mark").unique().join(sizes.select("label"), how="cross")
+    outward = _counted(properties, sizes, groups, every).filter((share - other).abs() >= min_lift)
+    # Of all lengths only the one that parts a class best.
+    outward = outward.with_columns(
+        kind=pl.when(pl.col("mark").str.ends_with(_LENGTH)).then(pl.lit("")).otherwise("mark"),
+        lift=(share - other).abs(),
+    ).sort("lift", "mark", descending=[True, False])
+    outward = outward.unique(["kind", "label"], keep="first", maintain_order=True)
+    for marks, found in ((tokens, common), (properties, outward)):
+        some = found.sort("mark", "label")
         p = _chance(some, groups)
         for record, chance in zip(some.iter_rows(named=True), p, strict=True):
             if chance * tested <= level:
-                yield _record(one, record)
+                yield _record(frame, marks, record)
+
+
+def _counted(
+    marks: pl.DataFrame, sizes: pl.DataFrame, groups: int, pairs: pl.DataFrame
+) -> pl.DataFrame:
+    """Count the groups that have a mark, in each class and elsewhere."""
+    have = marks.group_by("mark", "label").agg(have=pl.col("group").n_unique().cast(pl.Int64))
+    whole = marks.group_by("mark").agg(all=pl.col("group").n_unique().cast(pl.Int64))
+    counts = pairs.join(have, on=["mark", "label"], how="left").join(whole, on="mark")
+    counts = counts.join(sizes, on="label").with_columns(pl.col("have").fill_null(0))
+    rest = (groups - pl.col("n")).clip(1)
+    return counts.with_columns(
+        share=pl.col("have") / pl.col("n"), other=(pl.col("all") - pl.col("have")).clip(0) / rest
+    )
 
 
 def _tests(marks: pl.DataFrame, classes: int) -> int:
@@ -145,9 +160,11 @@ def _chance(some: pl.DataFrame, groups: int) -> FloatArray:
     return np.asarray(np.where(some["share"].to_numpy() >= some["other"].to_numpy(), more, fewer))
 
 
-def _record(marks: pl.DataFrame, record: dict[str, object]) -> Found:
+def _record(frame: pl.DataFrame, marks: pl.DataFrame, record: dict[str, object]) -> Found:
     mark, label = str(record["mark"]), str(record["label"])
     here = marks.filter((pl.col("mark") == mark) & (pl.col("label") == label))
+    if not here.height:  # the class is told by what it lacks
+        here = frame.filter(pl.col("label") == label)
     examples = here["at"].unique().sort()[:_EXAMPLES].to_list()
     return mark, label, float(str(record["share"])), float(str(record["other"])), examples
 
@@ -167,9 +184,10 @@ def _properties(frame: pl.DataFrame) -> pl.DataFrame:
     length = frame["text"].str.len_chars()
     masks = {name: frame["text"].str.contains(p) for name, p in PROPERTIES.items()}
     if len(frame):
-        low, high = length.quantile(0.1), length.quantile(0.9)
-        masks |= {f"at most {low:.0f} characters": length <= low,
-                  f"at least {high:.0f} characters": length >= high}  # fmt: skip
+        for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+            least = length.quantile(share) or 0.0
+            masks[f"at most {least:.0f}{_LENGTH}"] = length <= least
+            masks[f"at least {least:.0f}{_LENGTH}"] = length >= least
     parts = [
         frame.filter(mask).select("at", "label", "group", mark=pl.lit(name))
         for name, mask in masks.items()
