@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-INSTALLED_IN_CI = ("browser", "model", "wordnet")
+INSTALLED_IN_CI = ("browser", "model", "studio", "wordnet")
 """Markers of what `.ci/run` installs: there a missing tool fails the test, elsewhere it skips."""
 
 # Two cores may be shared, and then a draw takes longer than any deadline.

@@ -28,6 +28,7 @@ from .formats import WRITERS, write
 from .frames import FRAME_KINDS, as_frame, frame_batches
 from .hub import read_hub
 from .inspect import Column, Inspection, inspect
+from .label_studio import SentTasks, Studio, StudioError, StudioProject, studio_time
 from .records import Options
 from .tagged import as_tags, joined, placed, read_spans, read_tags, tokens_of
 
@@ -40,7 +41,11 @@ __all__ = [
     "Column",
     "Inspection",
     "RecordError",
+    "SentTasks",
     "SourceError",
+    "Studio",
+    "StudioError",
+    "StudioProject",
     "as_alpaca",
     "as_frame",
     "as_sharegpt",
@@ -53,6 +58,7 @@ __all__ = [
     "locate",
     "placed",
     "read",
+    "studio_time",
     "read_exchange",
     "read_messages",
     "read_preference",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.commands import history, measuring, people
+from curator.commands import annotating, history, measuring, people
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -371,6 +371,9 @@ history.register(app)
 
 
 people.register(app)
+
+
+annotating.register(app)
 
 
 measuring.register(app)

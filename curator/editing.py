@@ -179,7 +179,7 @@ def apply_edits(
     for option, value in (("--by", by), ("--reason", reason)):
         if not value.strip() or (option == "--by" and value == MACHINE):
             raise RowError(f"{option} {value!r}: say who changed the rows, and why")
-    base, notes = _start(store, branch)
+    base, notes = branch_start(store, branch)
     rows = store.rows(base)
     known = _known_labels(store, base, rows) | set(new_labels)
     sheet = _Sheet(store, base, rows, file, known)
@@ -205,7 +205,7 @@ def apply_edits(
     return Applied(made, branch, dict(counts), conflicts, tuple(notes))
 
 
-def _start(store: Store, branch: str) -> tuple[Version, list[str]]:
+def branch_start(store: Store, branch: str) -> tuple[Version, list[str]]:
     """Give the version the edits are put onto, and what a person should know of it."""
     main = store.head(MAIN)
     if branch not in store.branches():

