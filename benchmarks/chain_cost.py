@@ -1,10 +1,11 @@
-"""What do the verdicts of a whole chain cost? Number 5 of the list, through the command line.
+"""What do the verdicts of a whole chain cost? Numbers 1 and 5 of the list, by the command line.
 
 A six-step recipe on 3,000 training rows of banking77 with 10 % wrong labels and 1,000 test rows,
 probe tier, started cold. The naive way trains five models before and five after each step (60) and
 embeds both sides and the test rows for each of them. Counted as the program counts: fits made for
 the verdicts, placebo fits (19 random drops and the real one, for each step that only drops), texts
-embedded. Then the same run once more, which must make nothing.
+embedded. Then the same run once more, which must make nothing; and two changes that this encoder
+cannot see, rows in another order, and other white space and letter case: no fit may be made.
 
     python benchmarks/chain_cost.py [--data DIR]
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,7 +66,8 @@ def main() -> int:
         folder = Path(name)
         write(folder, args.data / "banking77")
         first, second = run(folder), run(folder)
-    return 0 if all([*counted(first), again(second)]) else 1
+        met = [*counted(first), again(second), *unseen(folder)]
+    return 0 if all(met) else 1
 
 
 def write(folder: Path, data: Path) -> None:
@@ -84,9 +87,16 @@ def write(folder: Path, data: Path) -> None:
 
 
 def run(folder: Path) -> dict[str, Any]:
+    return curator(folder, "run", "recipe.yaml", "--json")
+
+
+def curator(folder: Path, *words: str) -> dict[str, Any]:
     program = [sys.executable, "-c", "from curator.cli import main; main()"]
-    command = [*program, "--store", "store", "run", "recipe.yaml", "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [*program, "--store", "store", *words]
+    state = {**os.environ, "CURATOR_STATE": str(folder / "state")}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=state
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout)
@@ -116,6 +126,31 @@ def again(found: dict[str, Any]) -> bool:
     work = found["work"]
     made = work["fits"] + work["embedded"] + work["crossfits"]
     return line("the same run again", f"{made} fits, texts, cross-fits made", "0", met=made == 0)
+
+
+def unseen(folder: Path) -> list[bool]:
+    """Number 1: deliver the same rows anew, and measure against the first import."""
+    with (folder / "train.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    order = [rows[i] for i in np.random.default_rng(82).permutation(len(rows))]
+    loud = [(f" {text.upper().replace(' ', '  ')}", label) for text, label in order]
+    old = curator(folder, "run", "recipe.yaml", "--json")["versions"][0]["version"]
+    met = []
+    for name, anew in (("rows in another order", order), ("white space and case", loud)):
+        with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *anew])
+        found = curator(folder, "run", "recipe.yaml", "--only", "clean", "--json")
+        new = found["versions"][0]["version"]
+        if new == old:
+            met.append(line(name, "the same version, 0 fits", "1. identical, 0 fits", met=True))
+            continue
+        told = curator(folder, "measure", old, new, "--recipe", "recipe.yaml", "--json")
+        fits = told["work"]["fits"]
+        met.append(
+            line(name, f"{told['verdict']}, {fits} fits", "1. identical, 0 fits",
+                 met=told["verdict"] == "identical" and fits == 0)
+        )  # fmt: skip
+    return met
 
 
 if __name__ == "__main__":

@@ -287,7 +287,9 @@ def few(found: list[Arrays]) -> list[bool]:
     """Changes of two and four classes on 3,000 rows: called where one of the touched ones is."""
     met, n = [], len(found)
     for name in (*FEW_NOTHING, *FEW_POWER):
-        claims = [touched(a, name) for a in found]
+        every = [touched(a, name) for a in found]
+        # A class of fewer than 20 test rows is not measurable: it can be called in no case.
+        claims = [[c for c in one if c.effect is not None] for one in every]
         classes = [c for one in claims for c in one]
         some = sum(any(c.verdict in CALLED for c in one) for one in claims)
         single = sum(c.verdict in CALLED for c in classes)
