@@ -17,6 +17,7 @@ Macro-F1 is judged on the same predictions: it may carry a verdict only if its o
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def main() -> int:
     met, first = [], []
     if pool is not None:
         heads = Heads(pool, rows=SKEWED_BASE)
-        make = partial(skewed, pool, heads)
+        make = partial(skewed, pool, heads, {})
         found = planned(banks / "skewed", args.replicates, make, seconds=args.seconds / 2)
         met += summary("skewed", list(found), first)
     train, test = read_cic(args.data, "train.json"), read_cic(args.data, "test_public.json")
@@ -85,9 +86,19 @@ def main() -> int:
     return 0 if all(met) else 1
 
 
-def skewed(pool: Corpus, heads: Heads, number: int) -> Arrays:
-    """Make one base set of the skewed corpus, on test rows that it shares with others."""
-    rng = np.random.default_rng([31, number % LOCKS])
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Test rows that base sets share: the labels of the whole pool, rows, what is left, groups."""
+
+    labels: np.ndarray
+    test: np.ndarray
+    rest: np.ndarray
+    groups: np.ndarray
+
+
+def lock_rows(pool: Corpus, number: int) -> Lock:
+    """Melt and thin the classes anew, and freeze test rows."""
+    rng = np.random.default_rng([31, number])
     melted = np.repeat(np.arange(len(MELTED)), MELTED)
     names = np.concatenate([melted, np.arange(len(MELTED), len(pool.classes) - sum(MELTED) + 3)])
     labels = names[rng.permutation(len(pool.classes))][pool.truth]
@@ -97,12 +108,21 @@ def skewed(pool: Corpus, heads: Heads, number: int) -> Arrays:
     rows = rng.permutation(np.flatnonzero(rng.random(len(labels)) < share[labels]))
     test, rest = rows[:SKEWED_TEST], rows[SKEWED_TEST:]
     groups = item_groups([f"{c}" for c in labels[test]], pool.vectors[test], seed=0)
+    return Lock(labels, test, rest, groups.groups)
+
+
+def skewed(pool: Corpus, heads: Heads, locks: dict[int, Lock], number: int) -> Arrays:
+    """Make one base set of the skewed corpus, on test rows that it shares with others."""
+    if number % LOCKS not in locks:
+        locks[number % LOCKS] = lock_rows(pool, number % LOCKS)
+    lock = locks[number % LOCKS]
     rng = np.random.default_rng([32, number])
-    base = rng.permutation(rest)[:SKEWED_BASE]
-    noisy = moved_labels(labels, rng.permutation(base)[: len(base) // 10], k, rng)
-    return trained(heads, base, noisy, test, rng) | {
-        "truth": labels[test].astype(np.uint8),
-        "groups": groups.groups.astype(np.uint8),
+    base = rng.permutation(lock.rest)[:SKEWED_BASE]
+    wrong = rng.permutation(base)[: len(base) // 10]
+    noisy = moved_labels(lock.labels, wrong, int(lock.labels.max()) + 1, rng)
+    return trained(heads, base, noisy, lock.test, rng) | {
+        "truth": lock.labels[lock.test].astype(np.uint8),
+        "groups": lock.groups.astype(np.uint8),
     }
 
 
