@@ -34,6 +34,16 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
+def say(sentence: str) -> None:
+    """Show a sentence."""
+    console().print(sentence, markup=False)
+
+
+def table(columns: Sequence[str], records: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """Show a table."""
+    console().print(_table(columns, records, title))
+
+
 def _table(columns: Sequence[str], records: Iterable[Sequence[Any]], title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:

@@ -211,6 +211,12 @@ def curator():
 
 
 @pytest.fixture(scope="session")
+def builders():
+    """Give `build_corpus` and `call_curator` to fixtures that outlive one test."""
+    return build_corpus, call_curator
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A corpus of 24 classes whose recipe has run: to be read only, `finished_copy` may be changed.
 

@@ -86,6 +86,8 @@ LAYERS = (
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
         "curator.impact.statistics", "curator.impact.touched",
+        "curator.impact.curve", "curator.impact.influence", "curator.impact.kept",
+        "curator.impact.metrics", "curator.impact.shapley",
         "curator.announced", "curator.identifiers", "curator.masking", "curator.surrogates",
         "curator.terms",
         "curator.label_maps", "curator.measures", "curator.near", "curator.reading",
@@ -104,7 +106,7 @@ LAYERS = (
     (
         "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
         "curator.impact.answers", "curator.impact.outside", "curator.impact.placebo",
-        "curator.impact.trainer",
+        "curator.impact.trainer", "curator.impact.trials",
     ),
     (
         "curator.about", "curator.annotating_log", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
@@ -116,6 +118,8 @@ LAYERS = (
         "curator.annotating_pull", "curator.annotating_push", "curator.annotating_site",
         "curator.annotating_status", "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
         "curator.putting", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
+        "curator.attributing", "curator.curving", "curator.exploring", "curator.rescoring",
+        "curator.rivals", "curator.scoring",
         "curator.replaying", "curator.reverting", "curator.reviewing", "curator.running",
     ),
     ("curator.plan", "curator.python", "curator.reporting"),
@@ -143,6 +147,7 @@ STRANGERS = (
     ("curator.impact.outside", ("curator.versions", "curator.versions.*")),
     ("curator.impact.placebo", ("curator.versions", "curator.versions.*")),
     ("curator.impact.trainer", ("curator.versions", "curator.versions.*")),
+    ("curator.impact.trials", ("curator.versions", "curator.versions.*")),
 )
 """(module, what it does not know)."""
 
@@ -160,14 +165,23 @@ ONLY_FROM = {
     "curator.reverting": SCREEN,
     "curator.python": (),
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
+    "curator.attributing": (*SCREEN, "curator.reporting"),
+    "curator.curving": SCREEN,
+    "curator.exploring": SCREEN,
+    "curator.rescoring": SCREEN,
+    "curator.rivals": SCREEN,
+    "curator.scoring": SCREEN,
     "curator.execute": (
+        "curator.attributing", "curator.rivals",
         "curator.annotating_doubts", "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
         "curator.running",
     ),
     "curator.gating": SCREEN,
     "curator.impact.design": (
         "curator.facts", "curator.impact.measure", "curator.impact.outside",
-        "curator.impact.placebo", "curator.plan", "curator.trainers",
+        "curator.impact.placebo", "curator.impact.trials", "curator.plan", "curator.trainers",
+        "curator.attributing", "curator.curving", "curator.exploring", "curator.rivals",
+        "curator.scoring",
     ),
     "curator.impact.trainer": ("curator.trainers",),
     "curator.trainers": (*SCREEN, "curator.gating"),

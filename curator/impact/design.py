@@ -21,6 +21,7 @@ from curator.context import Context, served
 from curator.errors import MeasureError
 from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
+from curator.impact.kept import Kept
 from curator.impact.planning import default_margin
 from curator.impact.sequence import LOOKS, Plan
 from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed, slice_effects
@@ -225,7 +226,12 @@ def too_few_fresh(fresh: IntArray) -> str | None:
 
 
 def finish(
-    ready: Ready, context: Context, *, seeds: Sequence[int], counted: int = 0
+    ready: Ready,
+    context: Context,
+    *,
+    seeds: Sequence[int],
+    counted: int = 0,
+    keep: Callable[[Kept], None] | None = None,
 ) -> Measurement:
     """Train both sides on the same seeds, where that is not done, and estimate the effect.
 
@@ -234,6 +240,7 @@ def finish(
         context: Features and caches.
         seeds: Those of this look.
         counted: How many of them an earlier look has asked for, and told the counters of.
+        keep: Given what was predicted, to be scored again under other labels.
 
     Raises:
         finetune.FitError: A fit failed.
@@ -244,11 +251,13 @@ def finish(
         for side, texts in ((ready.before, test.before), (ready.after, test.after))
     )
     told = (test.shared.before, test.shared.after) if test.shared else ({}, {})
+    called = [[names.get(name, name) for name in ready.classes] for names in told]
     hits = [
-        _hits(fits, [names.get(name, name) for name in ready.classes], test.labels)
-        for fits, names in zip((one, other), told, strict=True)
+        _hits(fits, names, test.labels) for fits, names in zip((one, other), called, strict=True)
     ]
     differences = hits[1] - hits[0]
+    if keep is not None:
+        keep(_kept(ready, (one, other), called))
     return replace(
         ready.blank,
         estimate=crossed(differences[:, fresh], ready.groups[fresh]),
@@ -261,6 +270,20 @@ def finish(
         cost_cpu_s=float(sum(f.cpu_s for f in (*one, *other))),
         fits=len(one) + len(other),
     )
+
+
+def _kept(
+    ready: Ready, fits: Sequence[Sequence[finetune.FitResult]], called: Sequence[Sequence[str]]
+) -> Kept:
+    """Give what both sides predicted, as numbers of shared names."""
+    names = sorted({*called[0], *called[1], *ready.test.labels})
+    number = {name: k for k, name in enumerate(names)}
+    told = [
+        np.stack([np.array([number[n] for n in own])[f.probabilities.argmax(axis=1)] for f in side])
+        for side, own in zip(fits, called, strict=True)
+    ]
+    wanted = np.array([number[label] for label in ready.test.labels])
+    return Kept(tuple(names), ready.test.ids, wanted, told[0], told[1], ready.groups, ready.fresh)
 
 
 class Pair(Protocol):

@@ -7,7 +7,7 @@ Seeds are bought look by look (see `sequence`): a claim that is decided, or hope
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from curator.errors import MeasureError
 from curator.impact.claim import Impact, Measurement, claim, claim_together, points, standings
 from curator.impact.design import Ready, Side, finish, fit_ahead, fit_spec, prepare
 from curator.impact.groups import MIN_ROWS
+from curator.impact.kept import Kept
 from curator.impact.ledger import Look, charge, counted, now, percent, uses
 from curator.impact.placebo import only_drops, placebo
 from curator.impact.planning import default_margin
@@ -162,7 +163,9 @@ def _look(
         fit_ahead(together, context, seeds=seeds)
     for one in new:
         if one.ready:
-            one.found = _finish(store, one, one.ready, context)
+            kept: list[Kept] = []
+            one.found = _finish(store, one, one.ready, context, kept.append)
+            _keep_answers(store, _key(one, tier, spec, context), one.found, kept[0])
         if one.found:
             store.record("impacts", _key(one, tier, spec, context), one.found.as_dict())
 
@@ -209,11 +212,19 @@ def _placebo(
     return found
 
 
-def _finish(store: Store, one: _Asked, ready: Ready, context: Context) -> Measurement:
+def _keep_answers(store: Store, key: str, found: Measurement, kept: Kept) -> None:
+    """Keep what was predicted beside the measurement, for other right answers than these."""
+    about = {"before": found.before, "after": found.after, "tier": found.tier, "spec": found.spec}
+    store.record("answers", key, {**about, "kept": kept.as_dict()})
+
+
+def _finish(
+    store: Store, one: _Asked, ready: Ready, context: Context, keep: Callable[[Kept], None]
+) -> Measurement:
     # Written down before the look, so that a look that is killed counts too.
     charge(store, _charged(one, ready.fit.tier, touched=one.plan == LOOKS))
     counted = len(one.found.seeds) if one.found else 0
-    return finish(ready, context, seeds=one.seeds(), counted=counted)
+    return finish(ready, context, seeds=one.seeds(), counted=counted, keep=keep)
 
 
 def _charged(one: _Asked, tier: str, *, touched: bool) -> Look:
