@@ -2,7 +2,8 @@
 
 The one idea: words become numbers and n-grams hashes, so that all texts of a piece are counted at
 once. Thresholds are those of the paper; texts under `min_words` are never looked at, as a question
-of eight words repeats "the" without being spam.
+of eight words repeats "the" without being spam. Of a text the first million characters are counted
+(Gopher drops texts of more than 100,000 words altogether).
 
 Source: Rae et al. 2021, Scaling Language Models (Gopher), table A1 and section A.1.1.
 """
@@ -26,6 +27,7 @@ LINES = {"lines": 0.30, "line characters": 0.20, "paragraphs": 0.30, "paragraph 
 
 CodeArray = npt.NDArray[np.uint64]
 
+_READ_CHARS = 1_000_000
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -39,7 +41,7 @@ def repetition_shares(texts: pl.Series) -> Iterator[tuple[str, float, FloatArray
         (name, threshold, shape (n,)).
     """
     found = {name: np.zeros(len(texts)) for name in (*LINES, *map(_named, (*TOP, *DUPLICATED)))}
-    for start, piece in pieces(texts):
+    for start, piece in pieces(texts.str.slice(0, _READ_CHARS)):
         for name, shares in (*_of_lines(piece), *_of_words(piece)):
             found[name][start : start + len(piece)] = shares
     for name, limit in (*LINES.items(), *((_named(n), v) for n, v in (TOP | DUPLICATED).items())):

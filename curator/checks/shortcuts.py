@@ -65,7 +65,7 @@ def shortcuts(
         score being the share in the class less the share elsewhere; not flagged where the word
         stands in the label's own name.
     """
-    train = pl.Series(rows["split"].to_pylist()) == "train"
+    train = pl.Series(rows["split"].to_pylist(), dtype=pl.String) == "train"
     at = train.arg_true()
     frame = pl.DataFrame({
         "at": at,
