@@ -13,6 +13,7 @@ from typing import Any
 
 from curator import schema
 from curator.importing import Imported
+from curator.masking import Examples
 from curator.recipe import MeasureSpec, Recipe
 from curator.versions.manifest import Version
 from curator.versions.store import Store
@@ -35,6 +36,7 @@ class RunAbout:
     steps: (name, kind, version id, notes), the import first.
     label_texts: What may stand for a label in training, by label.
     kept_at: When this was written, ISO 8601 UTC.
+    examples: How its reports show texts.
     """
 
     name: str
@@ -51,6 +53,7 @@ class RunAbout:
     base: Path
     steps: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     kept_at: str
+    examples: Examples = "masked"
 
 
 def about_run(
@@ -75,6 +78,7 @@ def about_run(
         base=recipe.base,
         steps=tuple((name, kind, version.id, notes) for name, kind, version, notes in steps),
         kept_at=datetime.now(UTC).isoformat(),
+        examples=recipe.examples,
     )
 
 

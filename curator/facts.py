@@ -16,13 +16,16 @@ import pyarrow.compute as pc
 
 import reports
 from curator.about import RunAbout
+from curator.checks.personal import ISSUE
 from curator.context import served
 from curator.decide import REASONS
+from curator.identifiers import KINDS
 from curator.impact.claim import Impact
 from curator.impact.measure import first_used
 from curator.impact.planning import POWER, default_margin
 from curator.impact.sequence import visible_at_last_look
 from curator.label_maps import label_maps, renamed
+from curator.masking import Shown, own_kinds
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
@@ -34,6 +37,7 @@ STEP_ISSUES = {
     "label_errors": ("label",),
     "augment": ("augmented_copy", "augmented_leak", "augmented_label"),
     "map_labels": ("label_split",),
+    "personal_data": tuple(ISSUE + kind for kind in KINDS),
 }
 STEP_SENTENCES = {
     "clean": "Texts were repaired; rows with nothing to read were removed.",
@@ -42,6 +46,7 @@ STEP_SENTENCES = {
     "label_errors": "Training rows whose label a model contradicts were removed.",
     "augment": "Rows were added to training, each checked for copies, leaks and its label.",
     "map_labels": "Labels were renamed or merged; test rows are scored under the same map.",
+    "personal_data": "Personal data was hidden in texts, or rows with it were removed.",
 }
 
 
@@ -75,7 +80,8 @@ def gather(
         cli: How the command line is called, its store included.
     """
     told = range(1, len(steps))
-    issues = tuple(issue for at in told for issue in _issues(store, steps, at, cli))
+    show = Shown(about.examples, own_kinds(s.version.step.options for s in steps))
+    issues = tuple(issue for at in told for issue in _issues(store, steps, at, cli, show))
     shown = tuple(impact_facts(step, impact, cli) for step, impact in impacts)
     head = steps[-1].version
     return reports.RunFacts(
@@ -85,7 +91,7 @@ def gather(
         created=created,
         curator_version=version("corpus-curator"),
         recipe_text=about.recipe_text,
-        examples_shown="full",
+        examples_shown=about.examples,
         versions=tuple(_version(store, steps, at, cli) for at in range(len(steps))),
         corpus=_corpus(store, head, about, cli),
         issues=issues,
@@ -164,13 +170,19 @@ def _corpus(store: Store, head: Version, about: RunAbout, cli: str) -> reports.C
     )
 
 
-def _issues(store: Store, steps: Sequence[Step], at: int, cli: str) -> Iterator[reports.IssueFacts]:
+def _issues(
+    store: Store, steps: Sequence[Step], at: int, cli: str, show: Shown
+) -> Iterator[reports.IssueFacts]:
     """Describe every kind of doubt one step looked for, also those not found."""
     step = steps[at]
     findings, before = store.findings(step.version), store.rows(steps[at - 1].version)
     decisions, last = store.decisions(step.version), store.rows(steps[-1].version)
     splits = steps[at - 1].version.splits
-    everywhere = step.kind in {"clean", "duplicates"}  # these look at test rows too
+    everywhere = step.kind in {
+        "clean",
+        "duplicates",
+        "personal_data",
+    }  # these look at test rows too
     looked_at = sum(n for split, n in splits.items() if everywhere or split == "train")
     texts = dict(zip(before["id"].to_pylist(), before["text"].to_pylist(), strict=True))
     labels = dict(zip(before["id"].to_pylist(), before["label"].to_pylist(), strict=True))
@@ -195,7 +207,7 @@ def _issues(store: Store, steps: Sequence[Step], at: int, cli: str) -> Iterator[
             open=len([i for i in ids - tests if i in alive and _still(i, acted)]),
             actions=tuple(_actions(issue_type, acted.values(), span, cli)),
             command=f"{cli} rows {span} --issue {issue_type}",
-            examples=tuple(_examples(rows, texts, labels, acted)),
+            examples=tuple(_examples(rows, texts, labels, acted, show)),
         )
 
 
@@ -224,18 +236,19 @@ def _examples(
     texts: dict[str, str],
     labels: dict[str, str],
     acted: dict[str, dict[str, Any]],
+    show: Shown,
 ) -> Iterator[reports.ExampleFacts]:
-    for finding in rows[:EXAMPLES]:
+    for finding in rows[:EXAMPLES] if show.examples != "none" else ():
         row_id = finding["row_id"]
         made = acted.get(row_id, {}).get("after") if row_id not in texts else None
         content = json.loads(made) if made else {}
         yield reports.ExampleFacts(
             id=row_id,
-            text=texts.get(row_id, content.get("text", "")),
+            text=show(texts.get(row_id, content.get("text", ""))) or "",
             label=labels.get(row_id, content.get("label", "")),
-            suggestion=finding["suggestion"],
-            partner_text=texts.get(finding["partner_id"] or ""),
-            reason=finding["evidence"] or REASONS.get(finding["issue_type"], ""),
+            suggestion=show(finding["suggestion"]),
+            partner_text=show(texts.get(finding["partner_id"] or "")),
+            reason=show(finding["evidence"]) or REASONS.get(finding["issue_type"], ""),
             score=finding["score"],
         )
 

@@ -247,7 +247,7 @@ _CALLED = re.compile(
 def _phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, int]]:
     for match in _WORLD.finditer(text):
         number = re.sub("^00", "+", re.sub(r"[^0-9+]", "", match.group()))
-        if _dialled(number, None) and not _is_reference(text, match.start()):
+        if dialled(number, None) and not _is_reference(text, match.start()):
             yield match.span()
     if "CN" in regions:
         for match in _CN_MOBILE.finditer(text):
@@ -267,11 +267,11 @@ def _national(text: str, match: re.Match[str], regions: Sequence[str], called: b
     spaced = not re.search(r"[().-]", match.group())
     if spaced and not called and not number.startswith("0"):
         return False  # figures in a row look like this too
-    return any(_dialled(number, region) for region in regions)
+    return any(dialled(number, region) for region in regions)
 
 
 @lru_cache(maxsize=65_536)
-def _dialled(number: str, region: str | None) -> bool:
+def dialled(number: str, region: str | None) -> bool:
     """Whether the numbering plans of the world know a number."""
     import phonenumbers
 

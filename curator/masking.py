@@ -7,25 +7,78 @@ Data files (exports, edits, the store itself) are the data and are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from curator.checks.personal import replaced
-from curator.identifiers import personal_spans
+from curator.checks.personal import own_spans, replaced
+from curator.identifiers import apart, personal_spans
 
 Examples = Literal["masked", "none", "full"]
 EXAMPLES: tuple[Examples, ...] = get_args(Examples)
 
 WITHHELD = "(not shown)"
-TEXT_COLUMNS = ("text", "prompt", "chosen", "rejected", "messages", "suggestion", "partner_text",
-                "before", "after", "base", "ours", "theirs", "decided_on", "decided", "now",
-                "evidence", "stored")  # fmt: skip
+TEXT_COLUMNS = (
+    "text", "prompt", "chosen", "rejected", "messages", "content", "suggestion", "evidence",
+    "partner_text", "parent_text", "before", "after", "base", "ours", "theirs", "decided_on",
+    "decided", "now", "stored",
+)  # fmt: skip
 """Columns of tables we show that hold a text of the corpus, or a piece of one."""
 
 _LONG = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Texts as people may see them.
+
+    examples: masked: personal data is replaced by its kind; none: nothing of it; full: as it is.
+    own: The user's own kinds, as `own_kinds` gives them; masked like the others.
+    """
+
+    examples: Examples = "masked"
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, text: str | None) -> str | None:
+        """Give a text, or JSON cells with one; None stays None."""
+        if not text or self.examples == "full":
+            return text
+        if self.examples == "none":
+            return WITHHELD
+        if self.own or len(text) > _LONG:
+            return _hidden(text, self.own)
+        return _masked(text)
+
+    def table(self, table: pa.Table, columns: Sequence[str] = TEXT_COLUMNS) -> pa.Table:
+        """Give a table whose text columns may be seen; other columns stay."""
+        if self.examples == "full":
+            return table
+        for name in columns:
+            if name in table.column_names and pa.types.is_string(table.schema.field(name).type):
+                texts = [self(text) for text in table[name].to_pylist()]
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, pa.array(texts, pa.string()))
+        return table
+
+    def values(self, value: Any, names: Sequence[str] = TEXT_COLUMNS) -> Any:
+        """Give JSON values or records whose texts under these names may be seen."""
+        if self.examples == "full":
+            return value
+        if is_dataclass(value) and not isinstance(value, type):
+            parts = {one.name: getattr(value, one.name) for one in fields(value)}
+            return replace(value, **self.values(parts, names))
+        if isinstance(value, Mapping):
+            return {
+                key: self(item) if key in names and isinstance(item, str)
+                else self.values(item, names)
+                for key, item in value.items()
+            }  # fmt: skip
+        if isinstance(value, list | tuple):
+            return type(value)(self.values(item, names) for item in value)
+        return value
 
 
 def shown(text: str | None, examples: Examples) -> str | None:
@@ -38,45 +91,19 @@ def shown(text: str | None, examples: Examples) -> str | None:
     >>> shown("write to bob@site.example", "masked")
     'write to [EMAIL]'
     """
-    if text is None or examples == "full" or text == "":
-        return text
-    if examples == "none":
-        return WITHHELD
-    return _masked(text) if len(text) <= _LONG else replaced(text, personal_spans(text), None)
+    return Shown(examples)(text)
+
+
+def own_kinds(options: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Gather a user's own kinds of personal data from the options of steps."""
+    return {name: said for one in options for name, said in dict(one.get("own") or {}).items()}
 
 
 @lru_cache(maxsize=8_192)
 def _masked(text: str) -> str:
-    return replaced(text, personal_spans(text), None)
+    return _hidden(text, {})
 
 
-def shown_table(
-    table: pa.Table, examples: Examples, columns: Sequence[str] = TEXT_COLUMNS
-) -> pa.Table:
-    """Give a table whose text columns are as people may see them; other columns stay."""
-    if examples == "full":
-        return table
-    for name in columns:
-        if name in table.column_names and pa.types.is_string(table.schema.field(name).type):
-            texts = [shown(text, examples) for text in table[name].to_pylist()]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.array(texts, pa.string()))
-    return table
-
-
-def shown_values(value: Any, examples: Examples, names: Sequence[str] = TEXT_COLUMNS) -> Any:
-    """Give JSON values whose texts under these names are as people may see them."""
-    if examples == "full":
-        return value
-    if isinstance(value, Mapping):
-        return {
-            key: shown(item, examples)
-            if key in names and isinstance(item, str)
-            else shown_values(item, examples, names)
-            for key, item in value.items()
-        }
-    return (
-        [shown_values(item, examples, names) for item in value]
-        if isinstance(value, list)
-        else value
-    )
+def _hidden(text: str, own: Mapping[str, str]) -> str:
+    found = [*own_spans(text, own, row="on the screen"), *personal_spans(text)]
+    return replaced(text, apart(found), None)

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import connectors
 from curator.checking import Checked
 from curator.checking import check as check_address
+from curator.masking import Examples, Shown
 from curator.query import rows_of
 from curator.recipe import Recipe, from_mapping
-from curator.versions import Store, describe
+from curator.versions import History, Store, describe
 
 Frame = Literal["pyarrow", "pandas", "polars", "datasets"]
 
@@ -34,12 +35,13 @@ def rows(store: Store, wanted: str = "main", *, frame: Frame = "pyarrow", **filt
     return connectors.as_frame(rows_of(store, wanted, **filters), frame)
 
 
-def why(store: Store, row: str) -> str:
+def why(store: Store, row: str, *, examples: Examples = "masked") -> str:
     """Tell everything that ever happened to a row, in sentences.
 
     Args:
         store: Holds the versions.
         row: Row id, or the first digits of it.
+        examples: How texts are shown: masked (no personal data), none or full.
 
     Returns:
         From file and record to the last decision, a line each.
@@ -47,7 +49,8 @@ def why(store: Store, row: str) -> str:
     Raises:
         StoreError: No row is called so.
     """
-    return describe(store.why(row))
+    history: History = Shown(examples).values(store.why(row))
+    return describe(history)
 
 
 def check(

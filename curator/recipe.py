@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from curator.errors import RecipeError
+from curator.masking import EXAMPLES, Examples
 from curator.options import unknown_name
-from curator.registry import STEPS, bind_step, tasks_of_step
+from curator.registry import OWN, STEPS, bind_step, tasks_of_step
 from curator.schema import SPLITS
 from curator.shaping import ROLES, asked_columns
 from curator.tasks import task_named
@@ -22,7 +23,6 @@ TIERS = ("probe", "top-layers")
 METHODS = {"probe": ("head",), "top-layers": ("head", "lora")}
 LATER = {
     "egress": "nothing is sent anywhere in this release",
-    "examples": "masking comes with the personal-data check",
 }
 
 
@@ -105,6 +105,7 @@ class Recipe:
     measure: MeasureSpec | None = MeasureSpec()
     report: str | None = None
     max_bad_share: float = 0.01
+    examples: Examples = "masked"
     base: Path = Path()
     text: str = ""
 
@@ -143,7 +144,7 @@ def loads(text: str, name: str, *, base: Path) -> Recipe:
     Raises:
         RecipeError: It is not YAML, or has faults; all of them, with lines.
     """
-    return _Reader(name).recipe(parse(text, name), base, text)
+    return _Reader(name, base).recipe(parse(text, name), base, text)
 
 
 def from_mapping(values: Mapping[str, Any], *, base: Path | None = None) -> Recipe:
@@ -160,7 +161,8 @@ def from_mapping(values: Mapping[str, Any], *, base: Path | None = None) -> Reci
     Raises:
         RecipeError: Faults, all of them.
     """
-    return _Reader("recipe").recipe(_as_here(values), base or Path.cwd(), "")
+    base = base or Path.cwd()
+    return _Reader("recipe", base).recipe(_as_here(values), base, "")
 
 
 def _as_here(value: Any) -> Here:
@@ -174,8 +176,9 @@ def _as_here(value: Any) -> Here:
 class _Reader:
     """Reads nodes and collects every fault before it gives up."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, base: Path) -> None:
         self.name = name
+        self.base = base
         self.task_name = "classification"
         self.faults: list[tuple[int, str]] = []
 
@@ -194,6 +197,7 @@ class _Reader:
             "measure",
             "report",
             "max_bad_share",
+            "examples",
         )
         top = self.mapping(root, "the recipe", known)
         recipe = Recipe(
@@ -207,6 +211,7 @@ class _Reader:
             measure=self.measure(top.get("measure")),
             report=self.report(top.get("report")),
             max_bad_share=self.share(top.get("max_bad_share"), "max_bad_share", 0.01),
+            examples=self.choice(top.get("examples"), "examples", EXAMPLES, "masked"),
             base=base,
             text=text,
         )
@@ -252,7 +257,7 @@ class _Reader:
             return default
         return float(value)
 
-    def choice(self, here: Here | None, owner: str, allowed: Sequence[str], default: str) -> str:
+    def choice(self, here: Here | None, owner: str, allowed: Sequence[str], default: str) -> Any:
         value = self.string(here, owner, default)
         if value not in allowed:
             line = here.line if here else 0
@@ -327,13 +332,15 @@ class _Reader:
             told = f"step {kind!r} does not know the task {self.task_name!r} yet"
             self.fault(here.line, f"{told}; it knows {', '.join(able)}")
             return None
+        if kind == OWN and isinstance(body.value, str):  # `- check: my_checks.py:too_polite`
+            body = Here({"use": body}, body.line)
         if not isinstance(body.value, dict | None):
             self.fault(body.line, f"step {kind!r}: expected a mapping of options")
             return None
         given = body.value or {}
         # Labels are text, as they are spelt: `no` and `57` too.
         values = {k: v.text() if kind == "map_labels" else v.plain() for k, v in given.items()}
-        options, faults = bind_step(kind, values)
+        options, faults = bind_step(kind, values, base=self.base)
         for option, message in faults:
             self.fault(given[option].line if option in given else here.line, message)
         return StepSpec(kind, options, here.line)

@@ -9,22 +9,39 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 
 import augmenters
+from curator.checks.composition import composition
+from curator.checks.drift import drift
 from curator.checks.duplicates import duplicates
 from curator.checks.label_errors import label_errors
+from curator.checks.language import ISSUES as LANGUAGE_ISSUES
+from curator.checks.language import language
 from curator.checks.leaks import leaks
+from curator.checks.outliers import ISSUES as OUTLIER_ISSUES
+from curator.checks.outliers import outliers
+from curator.checks.personal import Hiding, personal_data
+from curator.checks.quality import ISSUES as QUALITY_ISSUES
+from curator.checks.quality import quality
+from curator.checks.shortcuts import ISSUES as SHORTCUT_ISSUES
+from curator.checks.shortcuts import shortcuts
 from curator.checks.text import clean, fix_texts
 from curator.decide import Action, Rule
+from curator.errors import RecipeError
+from curator.issues import ABOUT_THE_SET
 from curator.label_maps import map_faults, map_labels, mapped, relabel_mapped, split_notes
-from curator.options import Option, bind, first_line, options_of, plain
+from curator.options import Option, bind, first_line, options_of, plain, unknown_name
+from curator.outside import hidden, personal_faults
+from curator.own_checks import as_findings, known_check, load_check
 from curator.suspects import drop_suspects, suspect_faults, suspect_notes
 from curator.tasks import TASKS
 
 Fault = tuple[str | None, str]
+TextAction = Literal["keep", "drop", "annotate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +56,9 @@ class StepKind:
     notes: Sentences for a person, from the findings.
     forecast: Sentences for a person before anything is applied, from rows, findings and decisions.
     is_check: Doubts rows of its own accord, so `curator check` runs it.
+    issues: Issue types that its option `only` may name.
     tasks: Names of the tasks whose rows it knows.
+    serves: Whether it serves under these options; None: whenever it has a serving transform.
     """
 
     check: Callable[..., pa.Table]
@@ -50,6 +69,8 @@ class StepKind:
     notes: Callable[[pa.Table], tuple[str, ...]] | None = None
     forecast: Callable[[pa.Table, pa.Table, pa.Table], tuple[str, ...]] | None = None
     is_check: bool = True
+    issues: tuple[str, ...] = ()
+    serves: Callable[[Mapping[str, Any]], bool] | None = None
     tasks: tuple[str, ...] = tuple(TASKS)
 
     def options(self) -> dict[str, Option]:
@@ -58,8 +79,12 @@ class StepKind:
 
     def needs(self) -> tuple[str, ...]:
         """Name what the check wants besides the rows."""
-        parameters = list(inspect.signature(self.check).parameters.values())[1:]
-        return tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        return _needs(self.check)
+
+
+def _needs(check: Callable[..., Any]) -> tuple[str, ...]:
+    parameters = list(inspect.signature(check).parameters.values())[1:]
+    return tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
 
 
 def tidy(rows: pa.Table, findings: pa.Table) -> Rule:
@@ -81,6 +106,59 @@ def drop_leaks(rows: pa.Table, findings: pa.Table) -> Rule:
     return Rule({"leak": "drop"})
 
 
+def hide_personal(rows: pa.Table, findings: pa.Table, *, action: Hiding = "mask") -> Rule:
+    """Edit texts in which personal data stands, or drop their rows.
+
+    Args:
+        rows: Row table.
+        findings: What the check found.
+        action: mask puts [EMAIL] in its place, surrogate a made-up value of the same shape, the
+            same for the same value (needs a key: see docs/personal-data.md), drop drops the row.
+    """
+    del rows
+    act: Action = "drop" if action == "drop" else "edit"
+    return Rule(dict.fromkeys(findings["issue_type"].unique().to_pylist(), act))
+
+
+def act(
+    rows: pa.Table,
+    findings: pa.Table,
+    *,
+    action: TextAction = "keep",
+    only: tuple[str, ...] = (),
+) -> Rule:
+    """Keep what is doubted, or drop it.
+
+    Args:
+        rows: Row table.
+        findings: What the check found.
+        action: keep (findings only), drop, or annotate, which is not there yet. Doubts about the
+            whole set are never acted on.
+        only: Issue types that are acted on; by default all of the step.
+    """
+    del rows
+    found = set(only or findings["issue_type"].unique().to_pylist()) - ABOUT_THE_SET
+    return Rule(dict.fromkeys(sorted(found), action) if action == "drop" else {})
+
+
+def only_told(rows: pa.Table, findings: pa.Table) -> Rule:
+    """Change nothing: the doubts are about the whole set."""
+    del rows, findings
+    return Rule({})
+
+
+def own_check(rows: pa.Table, *, use: str, code: str = "") -> pa.Table:
+    """Ask a check of your own: a Python function, or one that an installed package brings.
+
+    Args:
+        rows: Row table.
+        use: `file.py:function`, relative to the recipe, or the name of an installed check. Its own
+            options stand beside it.
+        code: Hash of its code, filled in: an edited check is another step.
+    """
+    return as_findings(use, known_check(use, code)(rows), rows)
+
+
 STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
     "duplicates": StepKind(duplicates, drop_duplicates, version=1),
@@ -88,6 +166,21 @@ STEPS: dict[str, StepKind] = {
     "label_errors": StepKind(
         label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)
     ),
+    "personal_data": StepKind(
+        personal_data,
+        hide_personal,
+        version=1,
+        serving=hidden,
+        serves=lambda options: options["action"] != "drop",
+        tasks=("classification", "multilabel", "corpus"),
+    ),
+    "quality": StepKind(quality, act, version=1, issues=QUALITY_ISSUES),
+    "language": StepKind(language, act, version=1, issues=LANGUAGE_ISSUES),
+    "outliers": StepKind(outliers, act, version=1, issues=OUTLIER_ISSUES),
+    "shortcuts": StepKind(shortcuts, act, version=1, issues=SHORTCUT_ISSUES),
+    "composition": StepKind(composition, only_told, version=1),
+    "drift": StepKind(drift, only_told, version=1),
+    "check": StepKind(own_check, act, version=1, is_check=False),
     "map_labels": StepKind(
         map_labels,
         relabel_mapped,
@@ -98,6 +191,21 @@ STEPS: dict[str, StepKind] = {
         tasks=("classification",),
     ),
 }
+
+OWN = "check"
+MODEL_NEEDS = frozenset({"beliefs", "embeddings", "probabilities"})
+"""What a check may want that rests on a model."""
+
+
+def check_of(kind: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """Give the check of a step; for a user's own the function itself."""
+    return known_check(options["use"], options["code"]) if kind == OWN else STEPS[kind].check
+
+
+def needs_of(kind: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name what the check of a step wants besides the rows."""
+    return _needs(check_of(kind, options))
+
 
 LATER_ACTIONS = {
     "annotate": "the annotation round trip comes in a later release",
@@ -134,27 +242,66 @@ def tasks_of_step(name: str) -> tuple[str, ...]:
     return AUGMENT_TASKS if name == "augment" else STEPS[name].tasks
 
 
-def bind_step(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+def bind_step(
+    name: str, given: Mapping[str, Any], *, base: Path | None = None
+) -> tuple[dict[str, Any], list[Fault]]:
     """Check the options of a step as a recipe gives them.
+
+    Args:
+        name: Kind of the step.
+        given: Options by name.
+        base: Folder of the recipe; None where a stored step is read back.
 
     Returns:
         Complete typed options and the faults found: (option, message).
     """
     if name == "augment":
         return _bind_augment(given)
+    if name == OWN:
+        return _bind_own(given, base)
     options, faults = bind(f"step {name!r}", STEPS[name].options(), given)
+    if name == "personal_data" and not faults:
+        faults += personal_faults(options, base)
     if name == "map_labels" and not faults:
         faults += map_faults(options)
     if name == "label_errors":
         faults += [(key, f"step {name!r}: {message}") for key, message in suspect_faults(options)]
-    if (later := options.get("action")) in LATER_ACTIONS:
-        faults.append(
-            (
-                "action",
-                f"step {name!r}: action {later} is not there yet: {LATER_ACTIONS[later]}; use drop",
-            )
-        )
+    faults += _later(f"step {name!r}", options)
+    issues = STEPS[name].issues
+    faults += [
+        ("only", unknown_name(f"step {name!r}", "issue type", issue, issues))
+        for issue in (options.get("only", ()) if issues else ())
+        if issue not in issues
+    ]
     return options, faults
+
+
+def _bind_own(
+    given: Mapping[str, Any], base: Path | None
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Load the function that `use` names, and check its options and those of the rule."""
+    use, code = given.get("use"), given.get("code")
+    if not isinstance(use, str):
+        return {}, [("use", "step 'check' needs `use:`, as `- check: my_checks.py:too_polite`")]
+    if base is None:  # a step that was stored: its options are complete, its code may be gone
+        return dict(given), []
+    if code is not None:
+        return {}, [("code", "step 'check': `code` is filled in, a recipe does not give it")]
+    try:
+        own = load_check(use, base)
+    except RecipeError as fault:
+        return {}, [("use", str(fault))]
+    rest = {key: value for key, value in given.items() if key != "use"}
+    options, faults = bind(f"check {use!r}", options_of(own.function, act), rest)
+    faults += _later(f"check {use!r}", options)
+    return {"use": own.name, "code": own.code, **options}, faults
+
+
+def _later(owner: str, options: Mapping[str, Any]) -> list[Fault]:
+    if (action := options.get("action")) not in LATER_ACTIONS:
+        return []
+    why = LATER_ACTIONS[action]
+    return [("action", f"{owner}: action {action} is not there yet: {why}; use drop")]
 
 
 def _bind_augment(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from curator.errors import CuratorError
+from curator.session import seen, seen_values
 
 if TYPE_CHECKING:
-    from curator.checking import Checked
     from curator.init import Draft
     from curator.recipe_text import Question
     from curator.running import RunResult
@@ -84,7 +84,9 @@ def draft(made: Draft, out: Path) -> None:
     """Show what `init` saw and what is open."""
     screen = console()
     columns = list(made.rows[0]) if made.rows else []
-    screen.print(_table(columns, [[row.get(c) for c in columns] for row in made.rows]))
+    cells = [[{"text": str(row.get(c) or "")} for c in columns] for row in made.rows]
+    told = [[cell["text"] for cell in row] for row in seen_values(cells)]
+    screen.print(_table(columns, told))
     for question in made.questions:
         screen.print(f"? {question.text}", markup=False)
     screen.print(f"recipe -> {out}; look at it, then: curator run {out}", markup=False)
@@ -213,7 +215,7 @@ def rows(table: pa.Table, limit: int) -> None:
     wanted = ("id", "action", "reason", "split", "label", "score", "text", "suggestion",
               "partner_text", "before", "after")  # fmt: skip
     columns = [c for c in wanted if c in table.column_names]
-    head = table.slice(0, limit) if limit else table
+    head = seen(table.slice(0, limit) if limit else table)
     columns = [c for c in columns if head[c].null_count < head.num_rows or c == "id"]
     records = []
     for record in head.to_pylist():
@@ -245,7 +247,7 @@ def counts(found: Mapping[str, Mapping[str, int]]) -> None:
 def conflicts(table: pa.Table) -> None:
     """Show the cells that both sides of a merge changed, each with who says so and why."""
     records = []
-    for row in table.to_pylist():
+    for row in seen(table).to_pylist():
         base, ours, theirs = (
             _said(row[side], row["column"]) for side in ("base", "ours", "theirs")
         )
@@ -258,7 +260,7 @@ def conflicts(table: pa.Table) -> None:
 def lost(table: pa.Table) -> None:
     """Show the decisions that no longer apply, with what stands there now."""
     records = []
-    for row in table.to_pylist():
+    for row in seen(table).to_pylist():
         sides = [_said(row[side], row["column"]) for side in ("decided_on", "decided", "now")]
         told = f"{row['by']}: {row['reason']}"
         records.append((row["row_id"][:SHORT], row["step"], row["column"], told, *sides))
@@ -328,7 +330,7 @@ def rebuilt(found: Mapping[str, Any]) -> None:
             screen.print(f"note: {step['step']}: {note}", markup=False)
     if found["parted"]:
         names = ("step", "row_id", "what", "stored", "now")
-        apart = [[row[name] for name in names] for row in found["parted"]]
+        apart = [[row[name] for name in names] for row in seen_values(found["parted"])]
         screen.print(_table(names, apart))
 
 
@@ -377,21 +379,6 @@ def gate(found: Mapping[str, Any]) -> None:
     if records:
         columns = ("class", "rows", "effect", "at least", "at most", "may lose", "")
         screen.print(_table(columns, records))
-
-
-def check(found: Checked) -> None:
-    """Show findings by kind, with examples."""
-    screen = console()
-    for sentence in found.notes:
-        screen.print(sentence, markup=False)
-    for kind in found.summary()["issues"]:
-        share = f"{kind['share']:.1%}"
-        screen.print(f"\n{kind['issue_type']}: {kind['count']:,} rows ({share})", markup=False)
-        columns = ("row", "score", "text", "evidence")
-        examples = [
-            (e["row_id"][:SHORT], e["score"], e["text"], e["evidence"]) for e in kind["examples"]
-        ]
-        screen.print(_table(columns, examples))
 
 
 def steps(described: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
+
+from curator.identifiers import dialled
 
 _CONSONANTS = "bdfgklmnprstvz"
 _VOWELS = "aeiou"
@@ -22,6 +25,12 @@ _OWN = re.compile(
     rf"|{_CAPITAL}(?:{_SYLLABLE}){{2}} {_CAPITAL}(?:{_SYLLABLE}){{4}}"
     rf"|[0-9]{{1,3}} {_CAPITAL}(?:{_SYLLABLE}){{6}} Street|某[{_HAN}]{{5}}(?:路[0-9]{{1,3}}号)?"
     r"|Z0[0-9]{4,10}|(?:24[0-9]|25[0-5])(?:\.[0-9]{1,3}){3}|100::[0-9a-f:]+"
+)
+
+
+_CN_MOBILE = re.compile("1[3-9][0-9]{9}")
+_CODE = re.compile(
+    r"(?:\+|00)(?:[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3})"
 )
 
 
@@ -86,20 +95,24 @@ class _Stream:
     def hexadecimal(self, n: int) -> str:
         return "".join(self.one_of("0123456789abcdef") for _ in range(n))
 
+    def digits(self, n: int) -> str:
+        return "".join(self.one_of("0123456789") for _ in range(n))
+
     def word(self, syllables: int) -> str:
         drawn = (self.one_of(_CONSONANTS) + self.one_of(_VOWELS) for _ in range(syllables))
         return "".join(drawn).capitalize()
 
 
-def _in_shape(said: str, stream: _Stream, head: str) -> str:
-    """Redraw the digits of a value, its first ones as given; separators stay, letters are X."""
-    given = iter(head)
+def _in_shape(said: str, digits: str) -> str:
+    """Put other digits in the places of a value's own; separators stay, letters become X."""
+    given = iter(digits)
     return "".join(
-        (next(given, None) or stream.one_of("0123456789"))
-        if sign.isdigit()
-        else ("X" if sign.isalpha() else sign)
-        for sign in said
+        next(given) if sign.isdigit() else "X" if sign.isalpha() else sign for sign in said
     )
+
+
+def _redrawn(said: str, stream: _Stream, head: str) -> str:
+    return _in_shape(said, head + stream.digits(sum(map(str.isdigit, said)) - len(head)))
 
 
 def _email(said: str, stream: _Stream) -> str:
@@ -107,31 +120,45 @@ def _email(said: str, stream: _Stream) -> str:
     return f"u{stream.hexadecimal(16)}@example.org"
 
 
+_PLANS = (None, "CN", "US", "GB")
+
+
 def _phone(said: str, stream: _Stream) -> str:
-    # No numbering plan has 12x mobiles in China or area codes 0xx behind a country's code.
-    code = re.match(
-        r"(?:\+|00)([17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3})", said
-    )
-    if code:
-        lead = "00" if said.startswith("00") else ""
-        return _in_shape(said, stream, f"{lead}{code[1]}00")
-    return _in_shape(said, stream, "12" if re.match("1[3-9]", said) else "000")
+    # No plan has numbers that begin like these; where one fits another country's, draw again.
+    value = _canonical("phone", said)
+    if _CN_MOBILE.fullmatch(value):
+        number = _undialled(lambda: "100" + stream.digits(8), "+86")
+        code = re.sub("[^0-9]", "", said)[: -len(value)]
+        return _in_shape(said, code + number)
+    lead = _CODE.match(said)
+    head = re.sub("[^0-9]", "", lead[0]) if lead else ""
+    left = len(re.sub("[^0-9]", "", said)) - len(head) - 2
+    number = _undialled(lambda: "00" + stream.digits(left), f"+{head.removeprefix('00')}")
+    return _in_shape(said, head + number)
+
+
+def _undialled(draw: Callable[[], str], code: str) -> str:
+    """Draw numbers until one is in no plan, neither with the country's code nor without."""
+    while True:
+        number = draw()
+        if not dialled(code + number, None) and not any(dialled(number, r) for r in _PLANS[1:]):
+            return number
 
 
 def _card(said: str, stream: _Stream) -> str:
-    return _in_shape(said, stream, "00")
+    return _redrawn(said, stream, "00")
 
 
 def _iban(said: str, stream: _Stream) -> str:
-    return said[:2].upper() + "00" + _in_shape(said[4:], stream, "")
+    return said[:2].upper() + "00" + _redrawn(said[4:], stream, "")
 
 
 def _resident_id(said: str, stream: _Stream) -> str:
-    return _in_shape(said, stream, "99")
+    return _redrawn(said, stream, "99")
 
 
 def _passport(said: str, stream: _Stream) -> str:
-    return "Z0" + "".join(stream.one_of("0123456789") for _ in range(max(len(said) - 2, 4)))
+    return "Z0" + stream.digits(max(len(said) - 2, 4))
 
 
 def _ip(said: str, stream: _Stream) -> str:

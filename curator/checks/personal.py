@@ -121,18 +121,19 @@ def _found(
             yield []
             continue
         wanted = [one for one in named if one.kind in hide.kinds]
-        own = _own_kinds(text, hide, row_id)
+        own = own_spans(text, hide.own, row=row_id)
         told = personal_spans(text, kinds=hide.kinds, regions=hide.regions)
         made = [Found(start, end, "surrogate") for start, end in own_surrogates(narrow(text))]
         yield [one for one in apart([*made, *own, *told, *wanted]) if one.kind != "surrogate"]
 
 
-def _own_kinds(text: str, hide: _Hide, row_id: str) -> Iterator[Found]:
-    for name, said in sorted(hide.own.items()):
+def own_spans(text: str, own: Mapping[str, str], *, row: str) -> Iterator[Found]:
+    """Find a user's own kinds in a text; `row` names it where a pattern runs away."""
+    for name, said in sorted(own.items()):
         if said.startswith(PACKED):
             places = list(term_spans(text, unpacked(said)))
         else:
-            places = pattern_spans(text, said, name=name, row=row_id)
+            places = pattern_spans(text, said, name=name, row=row)
         yield from (Found(start, end, name) for start, end in places)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from curator import show
 from curator.errors import ConflictError
-from curator.session import Json, Ref, print_json, progress, store_here
+from curator.session import Json, Ref, print_json, progress, seen, seen_values, store_here
 
 RuleName = Literal["ours", "theirs", "newest-human"]
 Out = Annotated[Path | None, typer.Option(help="Write csv, xlsx, jsonl or parquet.")]
@@ -60,7 +60,7 @@ def _tell_conflicts(stopped: ConflictError, out: Path | None, *, as_json: bool) 
     if out is not None:
         show.write(conflicts, out)
     if as_json:
-        print_json({"version": None, "conflicts": conflicts.to_pylist()})
+        print_json({"version": None, "conflicts": seen(conflicts).to_pylist()})
     elif out is None:
         show.conflicts(conflicts)
     typer.echo(f"error: {stopped}", err=True)
@@ -81,7 +81,7 @@ def revert(
         show.write(done.changes, out)
     found = done.as_dict()
     if as_json:
-        print_json(found)
+        print_json(seen_values(found))
         return
     head = f"would leave {branch}" if done.version is None else f"{branch} is at"
     at = "" if done.version is None else f" {done.version.short}"
@@ -119,6 +119,6 @@ def rebuild(
     if out is not None:
         show.write(made.parted, out)
     found: dict[str, Any] = made.as_dict()
-    print_json(found) if as_json else show.rebuilt(found)
+    print_json(seen_values(found)) if as_json else show.rebuilt(found)
     if not made.matches:
         raise typer.Exit(1)
