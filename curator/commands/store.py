@@ -52,12 +52,21 @@ def gc(
     grace: Annotated[
         str, typer.Option(help="Keep what is younger than this, such as 30m, 12h or 7d.")
     ] = "1d",
+    break_lease: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--break-lease", help="First end the leases of others, whose processes have ended."
+        ),
+    ] = False,
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Remove what no branch, tag or version leads to; never while another process writes."""
     from curator.versions.gc import collect
+    from curator.versions.leases import break_all
 
     store = store_here()
+    for told in break_all(store.folder) if break_lease and not dry_run else ():
+        typer.echo(f"ended the lease of {told.who} ({told.work})", err=True)
     age_s = seconds(grace)
     planned = collect(store, grace_s=age_s, dry_run=True)
     if not as_json:

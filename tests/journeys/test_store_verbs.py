@@ -1,5 +1,8 @@
 """verify, gc and a store in a bucket, as a person calls them."""
 
+import json
+import time
+
 import pytest
 
 
@@ -81,3 +84,17 @@ def test_a_bucket_that_does_not_exist_is_said_without_a_traceback(curator, corpu
     assert 1 == said.code
     assert "error: s3://nowhere/x/FORMAT: the bucket 'nowhere' does not exist" in said.err
     assert not any(value in said.err for value in s3.environment.values())
+
+
+def test_a_lease_of_another_machine_can_be_broken(curator, finished_copy):
+    facts = {"work": "write", "who": "process 7 on elsewhere", "expires": time.time() + 300}
+    lease = finished_copy.folder / ".curator" / "leases" / "write-killed" / "000001"
+    lease.parent.mkdir(parents=True)
+    lease.write_text(json.dumps(facts), "utf-8")
+    refused = curator(finished_copy.folder, "gc", "--grace", "0s")
+    done = curator(finished_copy.folder, "gc", "--grace", "0s", "--break-lease")
+
+    assert 1 == refused.code
+    assert "`curator gc --break-lease` ends its lease now" in refused.err
+    assert 0 == done.code
+    assert "ended the lease of process 7 on elsewhere (write)" in done.err

@@ -153,10 +153,7 @@ def test_nothing_but_unnamed_bytes_is_left_by_a_kill(killed_commit):
         assert all(path.name.startswith(".tmp-") for path in left - expected), at
 
 
-def test_a_killed_gc_leaves_every_version_whole_and_the_next_one_ends_its_work(killed, monkeypatch):
-    monkeypatch.setattr(
-        "curator.versions.leases.SKEW_S", -1000.0
-    )  # the dead hold no lease any more
+def test_a_killed_gc_leaves_every_version_whole_and_the_next_one_ends_its_work(killed):
     top, points = killed[0] / "gc", killed[1]["gc"]
     for at in points:
         store = open_store(top / str(at), create=False)

@@ -1,6 +1,8 @@
 """Leases: a writer waits for a collector, a collector gives way, and a killed one stops nobody."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,7 +10,7 @@ import pytest
 
 from curator.errors import StoreError
 from curator.versions import leases
-from curator.versions.leases import Lease, clear_old, every
+from curator.versions.leases import Lease, break_all, clear_old, every
 
 both = pytest.mark.parametrize("place", ["disk", "s3"], indirect=True)
 
@@ -18,9 +20,10 @@ def folder(store):
     return store.folder
 
 
-def left_behind(folder, work, *, expires_in):
+def left_behind(folder, work, *, expires_in, process=None):
     """Write the lease of a process that was killed."""
     facts = {"work": work, "who": "process 1 on elsewhere", "expires": time.time() + expires_in}
+    facts["process"] = process
     folder.put_new(f"leases/{work}-killed/000001", json.dumps(facts).encode())
 
 
@@ -122,3 +125,60 @@ def test_a_file_that_is_no_lease_stops_a_collector(folder, data):
 
     with pytest.raises(StoreError, match=r"leases/x/1: not "), Lease(folder, "gc"):
         pass
+
+
+def killed_here():
+    """Give what a lease says of a process of this machine that has ended."""
+    code = (
+        "import json; from curator.versions.leases import process_here; "
+        "print(json.dumps(process_here()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(leases.process_here() is None, reason="no /proc: leases run out by themselves")
+@pytest.mark.parametrize("work", ["write", "gc"])
+def test_a_lease_whose_process_ended_on_this_machine_stops_nobody(folder, work):
+    left_behind(folder, work, expires_in=300, process=killed_here())
+
+    with Lease(folder, "write"):
+        pass
+    with Lease(folder, "gc"):
+        assert 1 == clear_old(folder)
+
+
+@pytest.mark.skipif(leases.process_here() is None, reason="no /proc: leases run out by themselves")
+def test_a_process_is_known_by_its_machine_and_its_start_too():
+    machine, number, started = leases.process_here()
+    gone = killed_here()
+    told = [
+        leases.Told("n", "w", "write", "who", time.time() + 60, process)
+        for process in (
+            (machine, number, started), (machine, number, "1"), ("other", *gone[1:]), tuple(gone),
+            None,
+        )
+    ]  # fmt: skip
+
+    assert [False, True, False, True, False] == [one.is_gone for one in told]
+
+
+def test_a_refusal_says_how_long_and_how_to_break_the_lease(folder):
+    left_behind(folder, "write", expires_in=90)
+
+    with (
+        pytest.raises(StoreError, match=r"\(in [12] min \d+ s\)\. If you know .* --break-lease"),
+        Lease(folder, "gc"),
+    ):
+        pass
+
+
+@both
+def test_a_broken_lease_stops_its_holder_before_it_commits(folder):
+    with Lease(folder, "write") as lease:
+        assert [lease.writer] == [told.writer for told in break_all(folder)]
+        lease.renew()
+
+        with pytest.raises(StoreError, match=r"ended by `gc --break-lease`.*nothing was committed"):
+            lease.check()
+    assert [] == every(folder)
