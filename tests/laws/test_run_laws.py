@@ -226,14 +226,21 @@ def forks():
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_points_a_run_goes_on_and_does_little_again(
-    curator, corpus, finished, forks
-):
+def test_killed_at_ten_random_points_a_run_goes_on_and_does_little_again(curator, corpus, forks):
     """What was finished and kept is not done again: fits, cross-fits and texts embedded."""
-    expected = ids_of(curator, finished.folder)
-    made = corpus("undisturbed", classes=24, train=6, test=4)
+
+    def short(name):
+        """Two steps, one with a cross-fit, and fits of both: all there is to be interrupted."""
+        made = corpus(name, classes=24, train=6, test=4)
+        augment = "  - augment: {with: [keyboard], keep_label: 0}\n"
+        for line in ("  - duplicates\n", "  - leaks\n", augment, "report: report.html\n"):
+            made.swap(line, "")
+        return made
+
+    made = short("undisturbed")
     forks(made.folder)  # the first also warms the server
-    made = corpus("measured", classes=24, train=6, test=4)
+    expected = ids_of(curator, made.folder)
+    made = short("measured")
     started = time.monotonic()
     assert 0 == forks(made.folder)
     lasts = time.monotonic() - started
@@ -242,7 +249,7 @@ def test_killed_at_ten_random_points_a_run_goes_on_and_does_little_again(
     killed = 0
 
     for number in range(10):
-        made = corpus(f"killed-{number}", classes=24, train=6, test=4)
+        made = short(f"killed-{number}")
         ended = forks(made.folder, kill_after_s=lasts * (number + draw.random()) / 10)
         killed += ended == signal.SIGKILL
         fits, folds = stored_work(made.folder)
