@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from curator.errors import MeasureError
 from curator.near import Pairs, choose_shingles, near_pairs
 from curator.progress import SILENT, Progress
 from curator.registry import STEPS
+from curator.rewriting import rewritten
+from curator.tasks import task_of
 
 FloatArray = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -111,7 +114,7 @@ class Context:
 
     def _tfidf(self) -> Any:
         train = self.root.filter(pc.equal(self.root["split"], "train"))
-        texts = sorted(train["text"].to_pylist())
+        texts = sorted(task_of(train).input_text(train).to_pylist())
         path = self.cache / "models" / f"tfidf-{schema.hash_fields(*texts)}.npz"
         if path.exists():
             return finetune.load_tfidf(path)
@@ -147,7 +150,7 @@ class Context:
         """The probe's projection, fitted once on the import's training rows."""
         if self._projection is None:
             train = self.root.filter(pc.equal(self.root["split"], "train"))
-            texts = sorted(set(train["text"].to_pylist()))
+            texts = sorted(set(task_of(train).input_text(train).to_pylist()))
             key = schema.hash_fields(self.model.revision, *texts)
             path = self.cache / "models" / f"projection-{key}.npz"
             if path.exists():
@@ -160,7 +163,7 @@ class Context:
 
     def pairs(self, rows: pa.Table) -> Pairs:
         """Find near-duplicate pairs among rows, by position, at Jaccard >= 0.7."""
-        texts = rows["text"]
+        texts = task_of(rows).input_text(rows)
         key = schema.hash_fields("pairs 1", PAIR_JACCARD, *texts.to_pylist())
         arrays = self._kept(
             "pairs",
@@ -322,20 +325,21 @@ def served(rows: pa.Table, transforms: Sequence[Mapping[str, Any]]) -> pa.Table:
     if not transforms:
         return rows
     test = pc.equal(rows["split"], "test").combine_chunks()
-    raw = {
-        "text": rows["text"].combine_chunks().filter(test),
-        "label": rows["label"].combine_chunks().filter(test),
-    }
+    task, raw = task_of(rows), rows.filter(test)
     for transform in transforms:
         kind = STEPS[transform["step"]]
-        served_by = {"text": kind.serving, "label": kind.serving_labels}
-        if not any(served_by.values()):
+        if kind.serving is None and kind.serving_labels is None:
             raise MeasureError(f"step {transform['step']!r} has no serving transform")
-        for name, serving in served_by.items():
-            if serving is not None:
-                raw[name] = serving(raw[name], **transform["options"])
-    for name, values in raw.items():
-        fixed = pc.replace_with_mask(rows[name].combine_chunks(), test, values)
-        place = rows.column_names.index(name)
-        rows = rows.set_column(place, schema.ROW_SCHEMA.field(name), [fixed])
+        if kind.serving is not None:
+            raw = rewritten(raw, partial(kind.serving, **transform["options"])).rows
+        if kind.serving_labels is not None:
+            labels = kind.serving_labels(raw["label"].combine_chunks(), **transform["options"])
+            place = raw.column_names.index("label")
+            raw = raw.set_column(place, rows.schema.field("label"), labels)
+    picked = np.arange(rows.num_rows)
+    picked[test.to_numpy(zero_copy_only=False)] = rows.num_rows + np.arange(raw.num_rows)
+    for name in task.columns:
+        both = pa.concat_arrays([*rows[name].chunks, *raw[name].chunks])
+        at, field_ = rows.column_names.index(name), task.schema.field(name)
+        rows = rows.set_column(at, field_, both.take(pa.array(picked)))
     return rows

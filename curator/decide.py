@@ -17,10 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator import schema
+from curator.rewriting import suggested
+from curator.tasks import task_of
 
 Action = Literal["keep", "drop", "edit", "relabel", "weight"]
 
 REASONS = {
+    "span_edit": "a span would be lost",
     "unicode": "broken characters repaired",
     "html": "markup removed",
     "whitespace": "white space tidied",
@@ -105,7 +108,8 @@ def _acts(rule: Rule, finding: Mapping[str, Any]) -> bool:
 
 def _cells_of(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
     some = rows.filter(pc.is_in(rows["id"], pa.array(sorted(ids), pa.string())))
-    return {row["id"]: row for row in some.select(["id", "text", "label", "weight"]).to_pylist()}
+    names = ["id", *task_of(rows).columns, "weight"]
+    return {row["id"]: row for row in some.select(names).to_pylist()}
 
 
 def _decisions(
@@ -125,20 +129,18 @@ def _decisions(
     if drops:
         yield {**common, "action": "drop", "reason": _named(drops), **_evidence(drops[0])}
         return
-    if edits and edits[-1]["suggestion"] != row["text"]:
-        change = _change("text", row["text"], edits[-1]["suggestion"])
+    if edits and (change := _edited(row, edits[-1]["suggestion"])):
         issue = {"issue_type": edits[-1]["issue_type"]}
         yield {**common, "action": "edit", "reason": _named(edits), **change, **issue}
     if labels:
         best = max(labels, key=_likely_right)
-        if best["suggestion"] != row["label"]:
-            change = _change("label", row["label"], best["suggestion"])
+        if change := _relabelled(row, best["suggestion"]):
             evidence = {name: best[name] for name in ("issue_type", "score")}
             yield {**common, "action": "relabel", "reason": _named([best]), **change, **evidence}
     # The shortest digits that are this float32 again: JSON and column say the same number.
     weight = float(str(np.float32(row["weight"] * rule.weights.get(row_id, 1.0))))
     if weights and np.float32(weight) != np.float32(row["weight"]):
-        change = _change("weight", float(str(np.float32(row["weight"]))), weight)
+        change = _change({"weight": float(str(np.float32(row["weight"])))}, {"weight": weight})
         evidence = {name: weights[0][name] for name in ("issue_type", "score")}
         yield {**common, "action": "weight", "reason": WEIGHED, **change, **evidence}
 
@@ -148,9 +150,25 @@ def _likely_right(finding: Mapping[str, Any]) -> float:
     return float(likely or 0.0)
 
 
-def _change(column: str, before: str | float, after: str | float) -> dict[str, str]:
-    sides = {"before": before, "after": after}
-    return {k: json.dumps({column: v}, ensure_ascii=False) for k, v in sides.items()}
+def _edited(row: Mapping[str, Any], suggestion: str) -> dict[str, str]:
+    return _change(row, suggested(task_of(list(row)), suggestion))
+
+
+def _relabelled(row: Mapping[str, Any], suggestion: str) -> dict[str, str]:
+    """Give the new label, or the new labels as they stand in a JSON list."""
+    task = task_of(list(row))
+    (column,) = task.relabelled
+    value = suggestion if task.is_single_label else json.loads(suggestion)
+    return _change(row, {column: value})
+
+
+def _change(row: Mapping[str, Any], cells: Mapping[str, Any]) -> dict[str, str]:
+    """Write the cells that change, before and after; empty where none does."""
+    names = [name for name, value in cells.items() if value != row[name]]
+    if not names:
+        return {}
+    sides = {"before": {n: row[n] for n in names}, "after": {n: cells[n] for n in names}}
+    return {k: json.dumps(v, ensure_ascii=False) for k, v in sides.items()}
 
 
 def _named(found: Sequence[dict[str, Any]]) -> str:
@@ -170,14 +188,16 @@ def _apply(rows: pa.Table, records: Sequence[dict[str, object]], step: str) -> p
             changes.setdefault(str(record["row_id"]), {}).update(json.loads(str(record["after"])))
     if not changes:
         return left
-    columns = {name: left[name].to_pylist() for name in ("text", "label", "weight", "step")}
+    named = {"step", *(name for cells in changes.values() for name in cells)}
+    contract = task_of(left).schema
+    columns = {name: left[name].to_pylist() for name in contract.names if name in named}
     for position, row_id in enumerate(left["id"].to_pylist()):
         if row_id in changes:
             for name, value in {**changes[row_id], "step": step}.items():
                 columns[name][position] = value
     for name, values in columns.items():
         place = left.column_names.index(name)
-        kind = schema.ROW_SCHEMA.field(name)
+        kind = contract.field(name)
         left = left.set_column(place, kind, pa.array(values, kind.type))
     return left
 
@@ -200,7 +220,7 @@ def added(rows: pa.Table, *, step: str) -> pa.Table:
 
 def rejected(findings: pa.Table, candidates: pa.Table, *, step: str) -> pa.Table:
     """Record augmented rows that a filter refused: they never became rows, but have a history."""
-    told = candidates.select(["id", "text", "label", "parent"]).to_pylist()
+    told = candidates.select(["id", *task_of(candidates).columns, "parent"]).to_pylist()
     content = {row.pop("id"): row for row in told}
     return schema.decisions(
         {

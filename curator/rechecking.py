@@ -34,6 +34,7 @@ from curator.rebuilding import (
 )
 from curator.recipe import StepSpec
 from curator.replaying import context_of, labels_of, model_notes, run_of, spec_of
+from curator.tasks import task_of
 from curator.versions import plan_merge
 from curator.versions.manifest import Version
 from curator.versions.merging import MERGE
@@ -139,7 +140,7 @@ class _Checker:
         rows, transforms = self.store.rows(parent), parent.transforms
         size = self.batch_size
         if size is not None and model_of(spec, context) is not None:
-            texts = served(rows, transforms)["text"].to_pylist()
+            texts = task_of(rows).input_text(served(rows, transforms)).to_pylist()
             for start in range(0, len(texts), size):  # later asked for by the step itself
                 context.embed(texts[start : start + size])
         if size is None or spec.kind not in ROW_WISE:

@@ -29,6 +29,7 @@ from curator.progress import SILENT, Progress
 from curator.putting import REVIEWS
 from curator.recipe import Recipe, StepSpec
 from curator.reviewing import Ended, end_run, people_on, refuse_reverted
+from curator.tasks import task_of
 from curator.versions.differences import redelivery
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.store import Store
@@ -373,9 +374,10 @@ def _say_import(
 ) -> None:
     splits = imported.rows["split"].value_counts().to_pylist()
     counts = ", ".join(f"{s['counts']:,} {s['values']}" for s in splits)
-    classes = pc.count_distinct(imported.rows["label"]).as_py()
+    task = task_of(imported.rows)
+    kinds = f", {len(task.labels(imported.rows))} classes" if task.has_label else ""
     progress.say(
-        f"import  {version.rows:,} rows ({counts}), {classes} classes -> {version.id[:12]}"
+        f"import  {version.rows:,} rows ({counts}){kinds} -> {version.id[:12]}"
     )
     if imported.split_made and imported.redelivered:
         progress.say(

@@ -117,6 +117,13 @@ class Task:
             return rows["label"].combine_chunks()
         return pa.array(self._each(rows, self.columns, self.target_of), pa.string())
 
+    def shown(self, taught: str) -> str:
+        """Quote what a row teaches, as `target_text` gives it; long answers are cut."""
+        glance = 60
+        if self.is_single_label or len(taught) <= glance:
+            return repr(taught)
+        return f"{taught[:glance]!r}..."
+
     def label_sets(self, rows: pa.Table) -> list[tuple[str, ...]]:
         """Give the labels of each row, sorted and unique; () where it has none."""
         if not self.has_label:

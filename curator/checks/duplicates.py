@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from curator.near import Pairs, TextGraph, check_near, text_graph
 from curator.schema import findings
+from curator.tasks import Task, task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class _Crowd:
     labels: Sequence[str]
     splits: Sequence[str]
     graph: TextGraph
+    task: Task
     training: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     first_two: dict[int, list[int]] = field(default_factory=dict)
 
@@ -38,7 +40,8 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
     row is dropped if a row kept so far has its label and a Jaccard of at least `near`.
 
     Args:
-        rows: Rows with id, text, label and split, n of them.
+        rows: Rows of any task, n of them. Text is the task's input text; what a row teaches (its
+            answers, its spans) takes the place of a label.
         pairs: Pairs over these rows, made at `near` or lower, without sides.
         near: Smallest Jaccard of a duplicate, in 0.7..1.
 
@@ -52,7 +55,7 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
         RecipeError: near is outside 0.7..1.
     """
     check_near("duplicates", near)
-    crowd = _gather(rows, text_graph(rows["text"], pairs, threshold=near))
+    crowd = _gather(rows, text_graph(task_of(rows).input_text(rows), pairs, threshold=near))
     kept = _keep(crowd)
     found = [*_dropped(crowd, kept), *_conflicts(crowd)]
     found.sort(key=lambda item: item[0])
@@ -62,8 +65,10 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
 
 
 def _gather(rows: pa.Table, graph: TextGraph) -> _Crowd:
-    ids, texts, labels, splits = (rows[n].to_pylist() for n in ("id", "text", "label", "split"))
-    crowd = _Crowd(ids, texts, labels, splits, graph)
+    task = task_of(rows)
+    texts, labels = task.input_text(rows).to_pylist(), task.target_text(rows).to_pylist()
+    ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
+    crowd = _Crowd(ids, texts, labels, splits, graph, task)
     codes = graph.codes.tolist()
     for at in sorted(range(len(codes)), key=crowd.ids.__getitem__):
         code, label = codes[at], crowd.labels[at]
@@ -147,11 +152,11 @@ def _nearest_other_label(crowd: _Crowd, code: int, label: str) -> tuple[float, i
 def _contradicts(crowd: _Crowd, at: int, jaccard: float, partner: int) -> dict[str, object]:
     same = crowd.graph.codes[at] == crowd.graph.codes[partner]
     likeness = "same text" if same else f"near text (Jaccard {jaccard:.2f})"
-    here, there = crowd.labels[at], crowd.labels[partner]
+    here, there = (crowd.task.shown(crowd.labels[place]) for place in (at, partner))
     return {
         "issue_type": "label_conflict",
         "score": jaccard,
         "partner_id": crowd.ids[partner],
-        "evidence": f"{likeness}, {here!r} here, {there!r} in a {crowd.splits[partner]} row",
+        "evidence": f"{likeness}, {here} here, {there} in a {crowd.splits[partner]} row",
         "flagged": False,
     }

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curator.near import Pairs, check_near, text_graph
 from curator.schema import findings
+from curator.tasks import Task, task_of
 
 _JUDGES = ("test", "validation")  # a partner in test comes first: it decides the verdict
 
@@ -18,7 +19,7 @@ def leaks(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
     """Find training rows whose text is the same as or near to that of a test or validation row.
 
     Args:
-        rows: Rows with id, text, label and split, n of them; test texts as they are served.
+        rows: Rows of any task, n of them; test texts as they are served.
         pairs: Pairs over these rows, made at `near` or lower; without sides, or with sides that
             part training from the other rows.
         near: Smallest Jaccard of a leak, in 0.7..1.
@@ -32,8 +33,10 @@ def leaks(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
         RecipeError: near is outside 0.7..1.
     """
     check_near("leaks", near)
-    ids, labels, splits = (rows[name].to_pylist() for name in ("id", "label", "split"))
-    graph = text_graph(rows["text"], pairs, threshold=near)
+    task = task_of(rows)
+    ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
+    labels = task.target_text(rows).to_pylist()
+    graph = text_graph(task.input_text(rows), pairs, threshold=near)
     codes = graph.codes.tolist()
     judges: dict[tuple[str, int], int] = {}
     for at, (code, split) in enumerate(zip(codes, splits, strict=True)):
@@ -69,7 +72,7 @@ def leaks(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
                     "score": jaccard,
                     "partner_id": ids[judge],
                     "evidence": _evidence(
-                        splits[judge], jaccard, same=same, labels=(labels[at], labels[judge])
+                        splits[judge], jaccard, task, same=same, labels=(labels[at], labels[judge])
                     ),
                     "check": "leaks",
                 }
@@ -77,9 +80,16 @@ def leaks(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
     return findings(found)
 
 
-def _evidence(split: str, jaccard: float, *, same: bool, labels: tuple[str, str]) -> str:
+def _evidence(
+    split: str, jaccard: float, task: Task, *, same: bool, labels: tuple[str, str]
+) -> str:
     text = f"same text as a {split} row" if same else f"near copy of a {split} row"
     likeness = text if same else f"{text} (Jaccard {jaccard:.2f})"
-    here, there = labels
-    agreement = "same label" if here == there else f"labels differ: {here!r} here, {there!r} there"
+    if not task.targets and not any(labels):
+        return likeness
+    here, there = map(task.shown, labels)
+    noun = "label" if task.is_single_label else "target"
+    agreement = (
+        f"same {noun}" if labels[0] == labels[1] else f"{noun}s differ: {here} here, {there} there"
+    )
     return f"{likeness}, {agreement}"

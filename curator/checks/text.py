@@ -23,15 +23,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curator.errors import RecipeError
+from curator.rewriting import rewritten, suggestion_of, texts_of
 from curator.schema import findings
 from curator.shingles import ENTITY, change_where, unescape
+from curator.tasks import task_of
 
 Fix = Literal["unicode", "html", "whitespace"]
 ALL_FIXES: tuple[Fix, ...] = ("unicode", "html", "whitespace")
@@ -56,13 +60,15 @@ def clean(
     """Find texts that need a fix and texts that are empty or too short after all fixes.
 
     Args:
-        rows: Rows with id and text; any split (test rows are fixed when served, never dropped).
+        rows: Rows of any task; any split (test rows are fixed when served, never dropped).
         fix: Fixes to try, in this order: unicode, html, whitespace.
         drop: Which texts are of no use.
 
     Returns:
         Findings by row, then fix. Issue types unicode, html, whitespace: the suggestion is the
-        text after this fix and those before it, so the last one of a row is its fixed text.
+        text after this fix and those before it, so the last one of a row is its fixed text (a JSON
+        object of the changed cells where spans or messages are concerned). Issue type span_edit:
+        a text that stays as it is, as a fix would lose one of its spans.
         Issue types empty (score 1) and too_short (score: share of min_chars that is missing).
 
     Raises:
@@ -70,6 +76,9 @@ def clean(
     """
     _check_options(fix, drop)
     ids = rows["id"].to_pylist()
+    if not task_of(rows).is_plain_text:
+        parts = sorted(_in_parts(rows, fix, drop), key=lambda item: item[:2])
+        return findings({"row_id": ids[at], "check": "clean", **said} for at, _, said in parts)
     texts = pl.Series("text", rows["text"], dtype=pl.String)
     found: list[tuple[int, int, dict[str, object]]] = []
     for stage, name in enumerate(fix):
@@ -85,6 +94,30 @@ def clean(
     found += ((at, len(fix), record) for at, record in _useless(texts, drop))
     found.sort(key=lambda item: item[:2])
     return findings({"row_id": ids[at], "check": "clean", **record} for at, _, record in found)
+
+
+def _in_parts(
+    rows: pa.Table, fix: Sequence[Fix], drop: DropText
+) -> Iterator[tuple[int, int, dict[str, object]]]:
+    """Look at texts with spans, and at messages: what changes is told cell by cell."""
+    now = rows
+    for stage, name in enumerate(fix):
+        made = rewritten(now, partial(fix_texts, fix=fix[: stage + 1]))
+        old, owner = texts_of(now)
+        new, _ = texts_of(made.rows)
+        first: dict[int, int] = {}
+        for place in np.flatnonzero(pc.not_equal(old, new).to_numpy(zero_copy_only=False)).tolist():
+            first.setdefault(int(owner[place]), place)
+        for at, place in first.items():
+            evidence = _difference(old[place].as_py(), new[place].as_py())
+            told = {"suggestion": suggestion_of(rows, made.rows, at), "evidence": evidence}
+            yield at, stage, {"issue_type": name, **told}
+        for at in np.flatnonzero(made.unedited).tolist():
+            evidence = f"the fix {name} would change a text within a span; nothing was changed"
+            yield at, stage, {"issue_type": "span_edit", "evidence": evidence}
+        now = made.rows
+    left = pl.Series("text", task_of(now).input_text(now), dtype=pl.String)
+    yield from ((at, len(fix), record) for at, record in _useless(left, drop))
 
 
 def fix_texts(texts: pa.Array | pa.ChunkedArray, *, fix: Sequence[Fix] = ALL_FIXES) -> pa.Array:
