@@ -106,7 +106,7 @@ LAYERS = (
     (
         "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
         "curator.impact.answers", "curator.impact.outside", "curator.impact.placebo",
-        "curator.impact.trainer", "curator.impact.trials",
+        "curator.impact.lengths", "curator.impact.trainer", "curator.impact.trials",
     ),
     (
         "curator.about", "curator.annotating_log", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
@@ -179,7 +179,8 @@ ONLY_FROM = {
     "curator.gating": SCREEN,
     "curator.impact.design": (
         "curator.facts", "curator.impact.measure", "curator.impact.outside",
-        "curator.impact.placebo", "curator.impact.trials", "curator.plan", "curator.trainers",
+        "curator.impact.lengths", "curator.impact.placebo", "curator.impact.trials",
+        "curator.plan", "curator.trainers",
         "curator.attributing", "curator.curving", "curator.exploring", "curator.rivals",
         "curator.scoring",
     ),

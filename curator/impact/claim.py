@@ -15,6 +15,7 @@ from curator.impact.sequence import (
     Plan,
     Standing,
     extended,
+    later_looks,
     sequential_p,
     share_at,
     standing,
@@ -53,7 +54,9 @@ class Measurement:
     plan: The looks it is one of; empty where the number of seeds was fixed beforehand.
     touched: The effect inside each class that the change touched.
     rest: The effect on all other test rows; None where there is none.
-    placebo: What random drops did beside this one, on the probe; None where it was not asked.
+    placebo: What random changes did beside this one, on the probe; None where it was not asked.
+    epochs: The effect at equal epochs, where the number of rows moved and a call hung on it; the
+        estimate is at equal updates.
     """
 
     before: str
@@ -78,6 +81,7 @@ class Measurement:
     touched: tuple[Part, ...] = ()
     rest: Part | None = None
     placebo: Mapping[str, Any] | None = None
+    epochs: Estimate | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -87,7 +91,8 @@ class Measurement:
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """Read a measurement back from `as_dict`."""
         parts = dict(values)
-        parts["estimate"] = Estimate(**parts["estimate"]) if parts["estimate"] else None
+        for name in ("estimate", "epochs"):
+            parts[name] = Estimate(**parts[name]) if parts.get(name) else None
         parts["seeds"] = tuple(parts["seeds"])
         parts["slices"] = tuple(parts["slices"])
         parts["plan"] = tuple((seeds, share) for seeds, share in parts.get("plan", ()))
@@ -125,6 +130,14 @@ class Impact:
     stopped: Standing = "decided"
     touched: TouchedClaim | None = None
 
+    def equal_epochs(self) -> dict[str, float] | None:
+        """Give effect and interval at equal epochs; None where they were not asked for."""
+        arm = self.measurement.epochs
+        if arm is None:
+            return None
+        low, high = interval(arm, self.alpha)
+        return {"effect": arm.effect, "low": low, "high": high}
+
     def as_dict(self) -> dict[str, Any]:
         """Give the impact under the names scripts rely on."""
         m = self.measurement
@@ -153,6 +166,7 @@ class Impact:
             ],
             "stopped": self.stopped,
             "touched": self.touched.as_dict() if self.touched else None,
+            "equal_epochs": self.equal_epochs(),
             "placebo": dict(m.placebo or {"better_than_random": "not asked", "p": None}),
             "claims": self.claims,
             "fits": m.fits,
@@ -195,9 +209,9 @@ def _claim(m: Measurement, levels: _Levels, claims: int) -> Impact:
         open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "", alpha)
         return replace(open_impact, sentence=_sentence(open_impact))
     level = alpha * share_at(m.plan, len(m.seeds))
-    low, high = interval(m.estimate, level)
+    low, high = _span(m, level)
     word = verdict(low, high, m.margin)
-    following = what_would_decide(m.estimate, m.margin, alpha=level) if word == "undecided" else ""
+    following = _following(m, level) if word == "undecided" else ""
     seeds, share = _last_look(m)
     mde = smallest_effect(extended(m.estimate, seeds), alpha=alpha * share)
     found = Impact(
@@ -205,6 +219,35 @@ def _claim(m: Measurement, levels: _Levels, claims: int) -> Impact:
         _standing(m, levels), _touched(m, levels.touched),
     )  # fmt: skip
     return replace(found, sentence=_sentence(found))
+
+
+def _arms(m: Measurement) -> list[Estimate]:
+    """Give the estimates that a claim on all test rows needs: at equal updates, at equal epochs."""
+    return [one for one in (m.estimate, m.epochs) if one is not None]
+
+
+def _span(m: Measurement, level: float) -> tuple[float, float]:
+    """Give the interval that holds those of all arms, so that a call needs each of them."""
+    lows, highs = zip(*(interval(arm, level) for arm in _arms(m)), strict=True)
+    return min(lows), max(highs)
+
+
+def _p(m: Measurement) -> float:
+    """Give the p-value of a claim: below a level exactly where its interval excludes 0."""
+    arms = _arms(m)
+    agree = len({arm.effect > 0 for arm in arms}) == 1
+    return max(map(p_value, arms)) if agree else 1.0
+
+
+def _following(m: Measurement, level: float) -> str:
+    """Say what would decide an undecided claim."""
+    for arm in _arms(m):
+        if verdict(*interval(arm, level), m.margin) == "undecided":
+            return what_would_decide(arm, m.margin, alpha=level)
+    return (
+        "Equal updates and equal epochs say different things: the effect is one of training "
+        "length; choose which of the two your training holds fixed, and set epochs for it."
+    )
 
 
 def _touched(m: Measurement, alpha: float) -> TouchedClaim | None:
@@ -221,13 +264,23 @@ def _standing(m: Measurement, levels: _Levels) -> Standing:
     """
     if m.estimate is None:
         return "decided"
-    whole = standing(m.estimate, margin=m.margin, alpha=levels.whole, plan=m.plan)
+    whole = _standing_of_arms(m, levels.whole)
     if whole in {"open", "last look"} or not m.touched:
         return whole
     if not whole_is_blind(m.estimate, m.touched, alpha=levels.whole * _last_look(m)[1]):
         return whole
     apart = touched_standings(m.touched, alpha=levels.touched, margin=m.margin, plan=m.plan)
     return "open" if "open" in apart else whole
+
+
+def _standing_of_arms(m: Measurement, alpha: float) -> Standing:
+    found = [standing(arm, margin=m.margin, alpha=alpha, plan=m.plan) for arm in _arms(m)]
+    level = alpha * share_at(m.plan, len(m.seeds))
+    if verdict(*_span(m, level), m.margin) != "undecided":
+        return "decided"
+    left = [one for one in found if one != "decided"]
+    ended: Standing = "open" if later_looks(m.plan, len(m.seeds)) else "last look"
+    return left[0] if left else ended
 
 
 def _last_look(m: Measurement) -> tuple[int, float]:
@@ -261,7 +314,7 @@ def _holm(measurements: Sequence[Measurement], alpha: float) -> list[_Levels]:
     The families of touched classes have equal parts of alpha: shares that no outcome moves.
     """
     p = [
-        sequential_p(p_value(m.estimate), share_at(m.plan, len(m.seeds)))
+        sequential_p(_p(m), share_at(m.plan, len(m.seeds)))
         for m in measurements
         if m.estimate is not None
     ]
@@ -291,6 +344,7 @@ def _sentence(impact: Impact) -> str:
         f"{len(m.seeds)} paired seeds and {m.test_rows:,} frozen test rows"
     )
     about += f", {m.shared}" if m.shared else ""
+    about += ", at equal updates and at equal epochs" if m.epochs else ""
     if impact.verdict == "identical":
         return "The model sees the same training set as before, so nothing was run."
     if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:

@@ -30,6 +30,7 @@ from curator.label_maps import SharedLabels, label_maps, shared_labels
 from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
 from curator.recipe import MeasureSpec
+from curator.recipe_model import spec_values
 from curator.tasks import TASKS
 
 SEEDS = (0, 1, 2, 3, 4)  # where the number of seeds is fixed beforehand; see `sequence` for looks
@@ -61,6 +62,7 @@ class Side:
             texts=tuple(train["text"].to_pylist()),
             labels=tuple(train["label"].to_pylist()),
             weights=train["weight"].to_numpy(),
+            groups=tuple(train["group"].to_pylist()),
         )
 
     def seen_by_model(self) -> Counter[tuple[str, str, float]]:
@@ -135,7 +137,13 @@ def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec
     """Give the training spec of a tier; batches per epoch are set once, by the import version."""
     train = pc.sum(pc.equal(context.root["split"], "train")).as_py() or 0
     method = "head" if tier == "probe" else spec.method
-    return finetune.default_spec(tier, method=method, rows=train)
+    if tier == "probe":
+        return finetune.default_spec(tier, method=method, rows=train)
+    values = spec_values(spec.training)
+    if context.is_encoder:
+        values.setdefault("targets", context.model.folder.targets)
+        values["max_tokens"] = context.model.max_tokens
+    return finetune.default_spec(tier, method=method, rows=train, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +201,7 @@ def prepare(
         model=context.model_note(), shared=test.shared.note if test.shared else None,
         plan=looks,
     )  # fmt: skip
-    if tier == "top-layers" and not context.is_encoder:
+    if tier != "probe" and not context.is_encoder:
         return replace(blank, reason=f"{context.no_encoder()}; the features are {blank.model}")
     fit = fit_spec(tier, spec, context)
     blank = replace(blank, spec=fit.key())
@@ -341,17 +349,24 @@ def touched_parts(
 
 
 def right_answers(
-    ready: Ready, training: finetune.Training, context: Context, *, seed: int
+    ready: Ready,
+    training: finetune.Training,
+    context: Context,
+    *,
+    seeds: Sequence[int],
+    after: bool = False,
 ) -> tuple[FloatArray, float]:
-    """Train on another set in place of the first side, under one seed.
+    """Train on another set in place of one side: the first, or the one `after` the change.
 
     Returns:
-        1 per test row that is predicted right, else 0, shape (m,); and the CPU seconds of the fit.
+        1 per seed and test row that is predicted right, else 0, shape (s, m); and CPU seconds.
     """
-    fits = _trained(training, ready.test.before, ready, context, seeds=(seed,))
-    names = ready.test.shared.before if ready.test.shared else {}
+    texts = ready.test.after if after else ready.test.before
+    fits = _trained(training, texts, ready, context, seeds=seeds)
+    shared = ready.test.shared
+    names = (shared.after if after else shared.before) if shared else {}
     told = [names.get(name, name) for name in ready.classes]
-    return _hits(fits, told, ready.test.labels)[0], fits[0].cpu_s
+    return _hits(fits, told, ready.test.labels), sum(fit.cpu_s for fit in fits)
 
 
 def fit_ahead(waiting: Sequence[Ready], context: Context, *, seeds: Sequence[int]) -> None:
@@ -359,7 +374,7 @@ def fit_ahead(waiting: Sequence[Ready], context: Context, *, seeds: Sequence[int
 
     Only the dear tier is worth it; what is not trained here is trained when it is asked for.
     """
-    dear = [ready for ready in waiting if ready.fit.tier == "top-layers"]
+    dear = [ready for ready in waiting if ready.fit.tier != "probe"]
     jobs: dict[str, finetune.FitJob] = {}
     for ready in dear:
         sides = ((ready.before, ready.test.before), (ready.after, ready.test.after))
@@ -382,7 +397,7 @@ def _teller(context: Context, tier: str) -> Callable[[finetune.Progress], None]:
     tickers: dict[str, Tick] = {}
 
     def tell(at: finetune.Progress) -> None:
-        label = f"{tier} fits" if at.stage == "fit" else at.stage
+        label = {"fit": f"{tier} fits", "step": f"{tier} steps"}.get(at.stage, at.stage)
         tickers.setdefault(label, context.progress.ticker(label))(at.done, at.total)
 
     return tell

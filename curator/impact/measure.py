@@ -19,7 +19,8 @@ from curator.impact.design import Ready, Side, finish, fit_ahead, fit_spec, prep
 from curator.impact.groups import MIN_ROWS
 from curator.impact.kept import Kept
 from curator.impact.ledger import Look, charge, counted, now, percent, uses
-from curator.impact.placebo import only_drops, placebo
+from curator.impact.lengths import with_equal_epochs
+from curator.impact.placebo import kind_of_change, placebo
 from curator.impact.planning import default_margin
 from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, share_at, visible_at_last_look
 from curator.impact.statistics import ALPHA
@@ -31,8 +32,8 @@ from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
 SINCE_TAG = "since tag"
-MEASURE_VERSION = 4
-PLACEBO_VERSION = 1
+MEASURE_VERSION = 5
+PLACEBO_VERSION = 2
 
 
 def side_of(store: Store, version: Version) -> Side:
@@ -184,6 +185,7 @@ def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
         MEASURE_VERSION, one.a.id, one.b.id, tier, spec.method, spec.metric, spec.margin,
         list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
         context.model.numerics, *erased_since(one.a), *erased_since(one.b),
+        *(f"{name}={value!r}" for name, value in sorted(spec.training.items())),
     )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def erased_since(version: Version) -> tuple[str | None, ...]:
 def _placebo(
     store: Store, one: _Asked, spec: MeasureSpec, context: Context
 ) -> Mapping[str, Any] | None:
-    """Give what random drops show beside this one, or find it; None where more than drops."""
+    """Give what random changes of its kind show beside this one, or find it; None for others."""
     key = schema.hash_fields(
         PLACEBO_VERSION, one.a.content, one.b.content, one.a.lock, context.model.revision,
         context.model.numerics,
@@ -204,7 +206,7 @@ def _placebo(
     if known is None:
         ready = one.ready or prepare(*one.sides, tier="probe", spec=spec, context=context)
         asked = None
-        if isinstance(ready, Ready) and only_drops(ready):
+        if isinstance(ready, Ready) and kind_of_change(ready):
             asked = placebo(replace(ready, fit=fit_spec("probe", spec, context)), context)
         known = {"found": asked.as_dict() if asked else None}
         store.record("placebos", key, known)
@@ -224,7 +226,8 @@ def _finish(
     # Written down before the look, so that a look that is killed counts too.
     charge(store, _charged(one, ready.fit.tier, touched=one.plan == LOOKS))
     counted = len(one.found.seeds) if one.found else 0
-    return finish(ready, context, seeds=one.seeds(), counted=counted, keep=keep)
+    found = finish(ready, context, seeds=one.seeds(), counted=counted, keep=keep)
+    return with_equal_epochs(found, ready, context)
 
 
 def _charged(one: _Asked, tier: str, *, touched: bool) -> Look:

@@ -12,7 +12,7 @@ import pytest
 from curator import schema
 from curator.context import Context
 from curator.impact.design import Ready, Side, prepare
-from curator.impact.placebo import PLACEBOS, only_drops, placebo
+from curator.impact.placebo import PLACEBOS, kind_of_change, placebo
 from curator.recipe import MeasureSpec
 
 CLASSES = [f"topic{k:02d}" for k in range(20)]
@@ -102,5 +102,82 @@ def test_only_a_change_that_drops_and_does_nothing_else_has_a_placebo(noisy, tmp
         ready.fresh, ready.blank,
     )  # fmt: skip
 
-    assert only_drops(ready)
-    assert not only_drops(back)
+    assert "drop" == kind_of_change(ready)
+    assert kind_of_change(back) is None
+
+
+def changed_ready(rows, after, cache):
+    context = Context(cache=cache, root=rows, model_name="tfidf", language="en", base=Path())
+    sides = Side("a" * 64, rows, ()), Side("b" * 64, after, ())
+    ready = prepare(*sides, tier="probe", spec=MeasureSpec(), context=context)
+    assert isinstance(ready, Ready)
+    return ready, context
+
+
+def put(rows, name, values):
+    place = rows.column_names.index(name)
+    return rows.set_column(place, schema.ROW_SCHEMA.field(name), pa.array(values, rows[name].type))
+
+
+def right_labels(rows):
+    """Give each training row the class its text is of; twelve rows of each stand in order."""
+    train = [CLASSES[i // 12] for i in range(12 * len(CLASSES))]
+    return train + rows["label"].to_pylist()[len(train) :]
+
+
+def test_repairing_wrong_labels_is_better_than_relabelling_random_rows_alike(noisy, tmp_path):
+    rows, wrong = noisy
+    ready, context = changed_ready(rows, put(rows, "label", right_labels(rows)), tmp_path)
+
+    found = placebo(ready, context)
+
+    assert ("relabel", "yes", int(wrong.sum())) == (
+        found.kind,
+        found.better_than_random,
+        found.rows,
+    )
+    assert "relabelling as many random rows in the same way" in found.sentence
+
+
+@pytest.mark.parametrize(("picked", "answer"), [("wrong", "yes"), ("right", "no")])
+def test_low_weights_are_worth_something_on_wrong_rows_only(noisy, tmp_path, picked, answer):
+    rows, wrong = noisy
+    at = wrong if picked == "wrong" else np.roll(wrong, 5) & ~wrong
+    weights = [0.05 if low else 1.0 for low in at]
+    ready, context = changed_ready(rows, put(rows, "weight", weights), tmp_path)
+
+    found = placebo(ready, context)
+
+    assert ("weight", answer) == (found.kind, found.better_than_random)
+
+
+def children(rows, text):
+    """Add one augmented row per tenth training row."""
+    parents = rows.slice(0, 240).take(list(range(0, 240, 10)))
+    made = put(parents, "parent", parents["id"].to_pylist())
+    made = put(made, "id", [f"child{i}" for i in range(24)])
+    texts = [text(old, i) for i, old in enumerate(parents["text"].to_pylist())]
+    return pa.concat_tables([rows, put(made, "text", texts)])
+
+
+def test_augmented_rows_that_are_copies_are_no_better_than_copies(noisy, tmp_path):
+    rows, _ = noisy
+    ready, context = changed_ready(rows, children(rows, lambda old, _: old), tmp_path)
+
+    found = placebo(ready, context)
+
+    assert ("augment", "no", 0.0) == (found.kind, found.better_than_random, found.gain)
+    assert "plain copies of the same parents" in found.sentence
+
+
+def test_added_rows_without_a_parent_edits_and_mixed_changes_have_no_placebo(noisy, tmp_path):
+    rows, wrong = noisy
+    orphans = children(rows, lambda old, i: f"{old} {i}")
+    orphans = put(orphans, "parent", [None] * orphans.num_rows)
+    edited = put(rows, "text", [f"{t} indeed" if w else t for t, w in
+                                zip(rows["text"].to_pylist(), wrong, strict=True)])  # fmt: skip
+    mixed = put(rows, "label", right_labels(rows)).filter(pa.array(~wrong | (wrong.cumsum() > 5)))
+
+    for after in (orphans, edited, mixed):
+        ready, _ = changed_ready(rows, after, tmp_path)
+        assert kind_of_change(ready) is None
