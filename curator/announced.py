@@ -18,7 +18,7 @@ _COMPOUND = "欧阳|上官|司马|诸葛|东方|皇甫|尉迟|公孙|慕容|令�
 _SURNAME = f"(?:{_COMPOUND}|[{_SURNAMES}])"
 # What follows a name of two characters and is not its third: 我叫张伟今年, 联系人李雷电话.
 _FOLLOWS = (
-    "今我在的是来你您他她住手电身，。、；！？,.;!?"
+    "今我在的了是来你您他她住手电身，。、；！？,.;!?"
     "和与及了要想有从到给为于因已就也都请收地家先女小老"
 )
 _ZH_NAME = f"{_SURNAME}[一-鿿](?:(?![{_FOLLOWS}])[一-鿿])?"
@@ -28,7 +28,7 @@ _ZH_CUES = (
 )
 _ZH_NAMED = re.compile(
     rf"{_ZH_CUES}(?P<name>{_ZH_NAME})"
-    rf"|(?P<titled>{_SURNAME}[一-鿿]{{0,2}}?)(?=先生|女士|小姐)"
+    rf"|(?P<signed>(?!))|(?P<titled>{_SURNAME}(?:(?![{_FOLLOWS}])[一-鿿]){{0,2}}?)(?=先生|女士|小姐)"
 )
 _PART = r"(?:[A-Z]['’][A-Z][a-zà-ÿ]+|[A-Z][a-zà-ÿ]+(?:['’-][A-Z]?[a-zà-ÿ]+)*|[A-Z]\.)"
 _FULL = rf"{_PART}(?: (?:van |de |der |von |bin |al-|el-|O['’])?{_PART}){{0,3}}"
@@ -38,13 +38,19 @@ _EN_NAMED = re.compile(
     r"|(?:full |customer |account )?name|attn|contact person|cardholder|beneficiary)"
     rf"(?: ?[:=-] ?|[ ]+)(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<name>{_FULL})"
     rf"|(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Doctor|Sir|Madam|Dear)\.? "
-    rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<titled>{_FULL}))"
+    rf"(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?(?P<titled>{_FULL})"
+    rf"|(?i:i am|i['’]m|regards,?|sincerely,?)\s+(?P<signed>{_PART} {_PART}))"
 )
 _NO_NAMES = frozenset(
     ["Sir", "Madam", "Customer", "Team", "Support", "All", "Friend", "Friends", "User", "Client",
      "Sirs", "Colleague", "Colleagues", "Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "God", "Lord",
      "I", "My", "The", "This", "You", "We", "It", "He", "She", "And", "Or", "But", "Not", "On",
      "Pepper", "Google", "Bank", "Change", "Is", "Was", "Doctor"]
+)  # fmt: skip
+
+_NAMES_IN_ED = (
+    "ahmed", "mohamed", "mohammed", "muhammed", "hamed", "saeed", "syed", "javed", "waheed",
+    "majeed", "rasheed", "reed", "fred", "mildred", "eldred", "jared", "reid", "sneed",
 )  # fmt: skip
 
 
@@ -57,11 +63,17 @@ def announced_names(text: str) -> Iterator[tuple[int, int]]:
     """
     for pattern in (_EN_NAMED, _ZH_NAMED):
         for match in pattern.finditer(text):
-            group = "name" if match["name"] else "titled"
+            group = match.lastgroup or "name"
             start, end = match.span(group)
             start += _titles(text[start:end])
-            if start < end and text[start:end].split(maxsplit=1)[0] not in _NO_NAMES:
+            if start < end and _may_be_name(text[start:end].split(maxsplit=1)[0]):
                 yield start, end
+
+
+def _may_be_name(word: str) -> bool:
+    """Whether a capital word after a title is a name: `Dr. Prescribed it` opens a sentence."""
+    verb = word.endswith("ed") and not word.lower().endswith(_NAMES_IN_ED)
+    return word not in _NO_NAMES and not verb
 
 
 def _titles(name: str) -> int:

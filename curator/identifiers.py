@@ -24,7 +24,7 @@ from curator.announced import announced_addresses, announced_names
 from curator.spans import narrow
 
 Kind = Literal[
-    "secret", "email", "iban", "cn_id", "card", "phone", "ip", "passport", "address", "name"
+    "secret", "email", "iban", "cn_id", "card", "ip", "phone", "passport", "address", "name"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Where two overlap, the earlier kind wins."""
@@ -83,7 +83,7 @@ _CUE_CHARS = 24
 _REFERENCE = re.compile(
     r"(?:order|invoice|tracking|parcel|shipment|reference|ref|transaction|txn|ticket|case|serial|sku"
     r"|model|isbn|barcode|batch|article)(?:[ _]?(?:number|no|nr|id|code))?[^a-z0-9]{0,4}(?:is )?$"
-    r"|(?:订单|单号|运单|快递|流水|编号|货号|型号|交易|案号|工单|批号|条码|发票)[^0-9a-z]{0,5}$"
+    r"|(?:订单|单号|运单|快递|流水|编号|货号|型号|交易|案号|工单|批号|条码|发票)[号码为是:：#\s]{0,5}$"
 )
 
 
@@ -117,7 +117,7 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
 _CARD = re.compile(
     r"(?<![0-9A-Za-z.+-])(?:[0-9]{4}([ -]?)[0-9]{4}\1[0-9]{4}\1[0-9]{1,4}(?:\1[0-9]{1,3})?"
     r"|3[47][0-9]{2}([ -]?)[0-9]{6}\2[0-9]{5}|3[068][0-9]{2}([ -]?)[0-9]{6}\3[0-9]{4}"
-    r"|62[0-9]{4}([ -])[0-9]{10,13})(?![0-9A-Za-z]|[.,-][0-9])"
+    r"|62[0-9]{4}([ -])[0-9]{10,13})(?![0-9A-Za-z]|[.-][0-9])"
 )
 _ISSUERS = (
     (re.compile("4"), {13, 16, 19}),
@@ -243,15 +243,26 @@ _CALLED = re.compile(
     r"|电话|手机|联系方式|致电|拨打|热线|微信|号码)[^0-9]{0,12}$"
 )
 
+_PLANS = {"GB": ("GB", "GG", "JE", "IM"), "US": ("US", "CA")}
+"""Countries that share a code: their numbers look alike to who reads them."""
+_FORMS = {
+    "US": re.compile("1?[2-9][0-9]{2}[2-9][0-9]{6}"),
+    "GB": re.compile("0[1-37][0-9]{8,9}"),
+}
+"""How numbers are formed, also those that plans reserve (555) or do not give out yet."""
+_NEVER = re.compile("(?!)")
+
 
 def _phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, int]]:
     for match in _WORLD.finditer(text):
         number = re.sub("^00", "+", re.sub(r"[^0-9+]", "", match.group()))
-        if dialled(number, None) and not _is_reference(text, match.start()):
+        # Reserved and new numbers are in no plan yet; the sign of a country's code speaks for them.
+        told = number.startswith("+") and match.group()[0] == "+" and _possible(number)
+        if (told or dialled(number, None)) and not _is_reference(text, match.start()):
             yield match.span()
     if "CN" in regions:
         for match in _CN_MOBILE.finditer(text):
-            if not _is_reference(text, match.start()):
+            if not _is_reference(text, match.start()) and not _among_figures(text, match):
                 yield match.span()
     for pattern in (_SHAPED, _LANDLINE, _BARE):
         for match in pattern.finditer(text):
@@ -261,13 +272,29 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _national(text: str, match: re.Match[str], regions: Sequence[str], called: bool) -> bool:  # noqa: FBT001 - private
-    if _is_reference(text, match.start()):
+    if _is_reference(text, match.start()) or _among_figures(text, match):
         return False
     number = re.sub("[^0-9]", "", match.group())
     spaced = not re.search(r"[().-]", match.group())
     if spaced and not called and not number.startswith("0"):
         return False  # figures in a row look like this too
-    return any(dialled(number, region) for region in regions)
+    formed = called or not spaced
+    return any(
+        (formed and _FORMS.get(region, _NEVER).fullmatch(number))
+        or any(dialled(number, plan) for plan in _PLANS.get(region, (region,)))
+        for region in regions
+    )
+
+
+def _among_figures(text: str, match: re.Match[str]) -> bool:
+    """Whether a number written in groups is a part of a longer row of groups."""
+    if match.group().isdigit():
+        return False
+    before, after = text[max(match.start() - 2, 0) : match.start()], text[match.end() :][:2]
+    return any(
+        len(two) > 1 and two[at].isdigit() and two[1 - at] in " -"
+        for two, at in ((before, 0), (after, 1))
+    )
 
 
 @lru_cache(maxsize=65_536)
@@ -279,6 +306,22 @@ def dialled(number: str, region: str | None) -> bool:
         return bool(phonenumbers.is_valid_number(phonenumbers.parse(number, region)))
     except phonenumbers.NumberParseException:
         return False
+
+
+@lru_cache(maxsize=65_536)
+def _possible(number: str) -> bool:
+    """Whether a number with a country's code has a length its country knows."""
+    import phonenumbers
+
+    try:
+        read = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return False
+    return (
+        phonenumbers.is_possible_number(read)
+        and str(read.national_number)[:3] != "100"
+        and (not read.italian_leading_zero)
+    )
 
 
 # IP
@@ -375,7 +418,7 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
     for match in _KEYS.finditer(text):
         yield match.span()
     for match in _ASSIGNED.finditer(text):
-        value = match["value"].rstrip(".,;:!?)]}'\"`")
+        value = re.split("[,;]", match["value"])[0].rstrip(".:!?)]}'\"`")
         mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
         if (
             mixed
