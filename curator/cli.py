@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.commands import annotating, history, judging, measuring, people
+from curator.commands import annotating, history, judging, measuring, models, people
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -377,6 +377,7 @@ annotating.register(app)
 
 
 measuring.register(app)
+models.register(app)
 
 
 judging.register(app)

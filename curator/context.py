@@ -26,6 +26,7 @@ from curator.errors import MeasureError
 from curator.near import Pairs, choose_shingles, near_pairs
 from curator.progress import SILENT, Progress
 from curator.registry import STEPS
+from curator.recipe_model import split_options
 from curator.rewriting import rewritten
 from curator.tasks import task_of
 
@@ -293,12 +294,13 @@ def find_encoder(name: str | None, language: str | None, *, base: Path) -> finet
 
 def _opened(name: str, base: Path) -> finetune.Encoder:
     if name.startswith("hf:"):
-        return finetune.open_encoder(name, download=True)
+        return finetune.open_encoder(name, download=True, **options)
     if name.startswith(("package:", "file:")) or (base / name).exists():
-        return finetune.open_encoder(connectors.locate(name, base=base))
+        return finetune.open_encoder(connectors.locate(name, base=base), **options)
     hub = "" if name.startswith((".", "/", "~")) else f"; a model of the hub is named hf:{name}"
     raise MeasureError(
         f"measure.model: there is no folder {name!r} in {base}; a model of an installed package is "
+    name, options = split_options(name)
         f"named package:DISTRIBUTION/FOLDER{hub}"
     )
 

@@ -23,7 +23,7 @@ from curator.versions.store import Store
 # CPU seconds, measured on two cores (docs/log.md): per embedded text, per fit and 1,000 rows.
 EMBED_S = 0.005
 CROSSFIT_S = 0.6
-FIT_S = {"probe": 0.15, "top-layers": 12.0}
+FIT_S = {"probe": 0.15, "top-layers": 12.0, "all-layers": 36.0}
 
 
 def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
@@ -127,6 +127,6 @@ def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
             f"{tier}: effects under {seen * 100:.1f} points cannot be relied on to show "
             f"({len(recipe.steps)} steps judged together, up to {MOST_SEEDS} seeds)"
         )
-        if tier == "top-layers" and not context.is_encoder:
-            notes.append(f"top-layers: not measurable, {context.no_encoder()}")
+        if tier != "probe" and not context.is_encoder:
+            notes.append(f"{tier}: not measurable, {context.no_encoder()}")
     return notes

@@ -13,14 +13,23 @@ from typing import Any
 from curator.errors import RecipeError
 from curator.masking import EXAMPLES, Examples
 from curator.options import unknown_name
+from curator.recipe_model import (
+    MODEL_OPTIONS,
+    TRAINING,
+    option_faults,
+    training_fault,
+    with_options,
+)
 from curator.registry import OWN, STEPS, bind_step, tasks_of_step
 from curator.schema import SPLITS
 from curator.shaping import ROLES, asked_columns
 from curator.tasks import task_named
 from curator.yaml_nodes import Here, parse
 
-TIERS = ("probe", "top-layers")
-METHODS = {"probe": ("head",), "top-layers": ("head", "lora")}
+TIERS = ("probe", "top-layers", "all-layers")
+METHODS = (
+    "lora", "rslora", "dora", "ia3", "full", "head", "prefix", "prompt", "p-tuning", "qlora",
+)  # fmt: skip
 LATER = {
     "egress": "nothing is sent anywhere in this release",
 }
@@ -79,8 +88,10 @@ class StepSpec:
 class MeasureSpec:
     """How changes are measured.
 
-    model: Encoder folder, package address, hf:owner/name, "tfidf", or None for the language's own.
+    model: Encoder folder, package address, hf:owner/name, "tfidf", or None for the language's own;
+        options of the model follow its address, see `recipe_model`.
     tiers: Cheapest first; the last carries the verdict, the others are screens.
+    method: What is trained in the tiers above the probe.
     margin: Smallest change of the metric worth acting on, a fraction; None: from the test set.
     """
 
@@ -89,6 +100,7 @@ class MeasureSpec:
     method: str = "lora"
     metric: str = "accuracy"
     margin: float | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,10 +390,19 @@ class _Reader:
         share = self.share(keys.get("test"), "split.test", 0.2)
         return SplitSpec(share, seed.value if seed else 0)
 
+    def model(self, here: Here | None) -> str | None:
+        if here is None or not isinstance(here.value, dict):
+            return self.string(here, "model", "") or None
+        keys = self.mapping(here, "model", ("from", *MODEL_OPTIONS))
+        options = {name: keys[name].plain() for name in MODEL_OPTIONS if name in keys}
+        if faults := option_faults(options, named="from" in keys):
+            self.fault(here.line, "; ".join(faults))
+        return with_options(self.string(keys.get("from"), "model.from", ""), options)
+
     def measure(self, here: Here | None) -> MeasureSpec | None:
         if here is not None and here.value is False:
             return None
-        known = ("model", "tiers", "method", "metric", "margin")
+        known = ("model", "tiers", "method", "metric", "margin", *TRAINING)
         keys = self.mapping(here, "measure", known)
         tiers = self.strings(keys.get("tiers"), "tiers") or ("probe", "top-layers")
         for tier in tiers:
@@ -389,10 +410,16 @@ class _Reader:
                 line = keys["tiers"].line
                 self.fault(line, unknown_name("measure", "tier", tier, TIERS))
         margin = keys.get("margin")
+        method = self.choice(keys.get("method"), "method", METHODS, "lora")
+        training = {name: keys[name].plain() for name in TRAINING if name in keys}
+        kept = tuple(t for t in TIERS if t in tiers)
+        if here is not None and (fault := training_fault(kept, method, training)):
+            self.fault(here.line, f"measure: {fault}")
         return MeasureSpec(
-            model=self.string(keys.get("model"), "model", "") or None,
-            tiers=tuple(t for t in TIERS if t in tiers),
-            method=self.choice(keys.get("method"), "method", ("lora",), "lora"),
+            model=self.model(keys.get("model")),
+            tiers=kept,
+            method=method,
+            training=training,
             metric=self.choice(keys.get("metric"), "metric", ("accuracy",), "accuracy"),
             margin=self.share(margin, "margin", 0.01) if margin else None,
         )

@@ -1,18 +1,23 @@
 """A table and a spec to features, models and scores. Knows no versions, so it favours none."""
 
 from .ahead import FitJob, fit_ahead
+from .bounds import CACHE_BYTES, bound_caches
 from .crossfit import CrossFit, crossfit, predict_children
 from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
 from .fits import FitResult, fit_key, fit_revision, fit_scores
+from .folders import POOLINGS
 from .panel import Panel, ask_panel
 from .probe import Projection, fit_projection, load_projection
 from .records import read_record
 from .spec import FitSpec, default_spec
 from .tfidf import Terms, TfidfModel, fit_tfidf, load_tfidf
 from .tiers import Training
+from .trial import Trial, as_values, try_model
 
 __all__ = [
+    "CACHE_BYTES",
+    "POOLINGS",
     "CrossFit",
     "Encoder",
     "Features",
@@ -26,7 +31,10 @@ __all__ = [
     "Terms",
     "TfidfModel",
     "Training",
+    "Trial",
+    "as_values",
     "ask_panel",
+    "bound_caches",
     "count_missing",
     "crossfit",
     "default_spec",
@@ -42,4 +50,5 @@ __all__ = [
     "open_encoder",
     "predict_children",
     "read_record",
+    "try_model",
 ]

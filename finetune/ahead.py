@@ -23,7 +23,7 @@ import numpy as np
 from .embed import Encoder, Progress, Report, embed, open_encoder
 from .errors import FitError
 from .fits import fit_key, fit_revision, fit_scores
-from .inputs import activations
+from .inputs import inputs_of
 from .spec import FitSpec
 from .tiers import Training
 
@@ -50,7 +50,7 @@ def fit_ahead(
 
     Args:
         jobs: Training sets; equal ones are trained once.
-        spec: Of tier `top-layers`.
+        spec: Of a tier above the probe.
         seeds: One fit per job and seed.
         encoder: From a local folder, on the processor; on a GPU nothing is done here.
         cache: Folder of all caches.
@@ -75,7 +75,7 @@ def fit_ahead(
         return 0
     texts = sorted({t for job in jobs for t in (*job.train.texts, *job.test_texts)})
     embed(texts, encoder, cache=cache, progress=progress)
-    activations(texts, encoder, layers=spec.layers, cache=cache, progress=progress)
+    inputs_of(texts, encoder, spec, cache=cache, progress=progress)
     shares = [list(missing.values())[start::count] for start in range(count)]
     with _started(jobs, shares, spec, encoder, cache) as processes:
         _watch(processes, len(missing), progress)
@@ -127,7 +127,12 @@ def _written(
     used = sorted({number for number, _ in share})
     return {
         "folder": str(encoder.folder.path),
-        "max_tokens": encoder.max_tokens,
+        "model": {
+            "max_tokens": encoder.max_tokens,
+            "prefix": encoder.prefix,
+            "pooling": encoder.folder.pooling,
+            "remote_code": encoder.folder.remote_code,
+        },
         "cache": str(cache.resolve()),
         "spec": asdict(spec),
         "jobs": {
@@ -135,6 +140,7 @@ def _written(
                 "texts": jobs[n].train.texts,
                 "labels": jobs[n].train.labels,
                 "weights": [float(w) for w in jobs[n].train.weights],
+                "groups": jobs[n].train.groups,
                 "test": jobs[n].test_texts,
             }
             for n in used
@@ -172,10 +178,13 @@ def _work(path: Path) -> None:
     """Do the fits of a job file, one line on stdout for each."""
     values = json.loads(path.read_text())
     spec = FitSpec(**{**values["spec"], "targets": tuple(values["spec"]["targets"])})
-    encoder = open_encoder(Path(values["folder"]), max_tokens=values["max_tokens"])
+    encoder = open_encoder(Path(values["folder"]), **values["model"])
     for number, seed in values["fits"]:
         job = values["jobs"][str(number)]
-        train = Training(tuple(job["texts"]), tuple(job["labels"]), np.array(job["weights"]))
+        groups = tuple(job["groups"]) if job["groups"] else None
+        train = Training(
+            tuple(job["texts"]), tuple(job["labels"]), np.array(job["weights"]), groups
+        )
         fit_scores(
             train, job["test"], classes=tuple(sorted(set(job["labels"]))), spec=spec,
             seeds=[seed], model=encoder, projection=None, cache=Path(values["cache"]),

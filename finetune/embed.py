@@ -27,6 +27,7 @@ from .shards import SHARD_TEXTS, Shards
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Token counts that a batch may have, up to max_tokens; a text goes to the least that holds it."""
 
+MAX_TOKENS = 128
 LEAST_TOKENS = 3
 """One token of text between the two special ones."""
 
@@ -188,16 +189,21 @@ class Encoder:
             self._model = self.folder.load_model().to(self.device)
         return self._model
 
-    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the token ids of each text, special tokens included, cut at max_tokens."""
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer."""
         if self._tokenizer is None:
             self._tokenizer = self.folder.load_tokenizer()
+        return self._tokenizer
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of each text, special tokens included, cut at max_tokens."""
         if not texts:
             return []
         given = [self.prefix + text for text in texts] if self.prefix else list(texts)
-        encoded = self._tokenizer(given, truncation=True, max_length=self.max_tokens)["input_ids"]
+        encoded = self.tokenizer(given, truncation=True, max_length=self.max_tokens)["input_ids"]
         # A causal model's tokenizer adds nothing, so an empty text would have no token to pool.
-        return [list(ids) or [self._tokenizer.eos_token_id or 0] for ids in encoded]
+        return [list(ids) or [self.tokenizer.eos_token_id or 0] for ids in encoded]
 
     def transform(self, texts: Sequence[str]) -> FloatArray:
         """Give the vector of each text, shape (n, d), float32, unit length; nothing is cached."""
@@ -214,7 +220,7 @@ class Encoder:
 def open_encoder(
     folder: Path | str,
     *,
-    max_tokens: int = 128,
+    max_tokens: int | None = None,
     download: bool = False,
     pooling: str | None = None,
     prefix: str = "",
@@ -226,7 +232,7 @@ def open_encoder(
 
     Args:
         folder: A folder with config.json, weights and tokenizer; or `hf:owner/name`.
-        max_tokens: Longer texts are cut here.
+        max_tokens: Longer texts are cut here; None for 128, or what the model takes.
         download: Whether a hub name that is not on this machine may be fetched.
         pooling: mean, cls or last (token); None for what the folder says, else mean.
         prefix: Put before every text.
@@ -237,6 +243,8 @@ def open_encoder(
     """
     opened = open_folder(folder, download=download, pooling=pooling, remote_code=remote_code)
     most = min(opened.max_positions, LENGTHS[-1])
+    if max_tokens is None:
+        max_tokens = min(MAX_TOKENS, most)
     if not LEAST_TOKENS <= max_tokens <= most:
         raise FitError(
             f"{opened.name}: max_tokens is {max_tokens}; this model takes {LEAST_TOKENS} to {most}"

@@ -110,7 +110,7 @@ def _with_peft(encoder: Encoder, spec: FitSpec, seed: int) -> Iterator[Adapted]:
             torch.manual_seed(seed)
             put = get_peft_model(model, _config(encoder, spec))
     except ValueError as error:
-        names = sorted({n.split(".")[-1] for n, m in model.named_modules() if _linear(m)})
+        names = list(linear_names(model))
         raise FitError(
             f"targets {list(spec.targets)} name no layer of this model; it has {names}"
         ) from error
@@ -181,6 +181,11 @@ def _quiet(model: Any) -> Forward:
             return model(**inputs)
 
     return forward
+
+
+def linear_names(model: Any) -> tuple[str, ...]:
+    """Name the kinds of layers that an adapter can sit on, sorted, as `targets` takes them."""
+    return tuple(sorted({n.split(".")[-1] for n, m in model.named_modules() if _linear(m)}))
 
 
 def _linear(module: Any) -> bool:

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from .bounds import touch
 from .errors import FitError
 from .keys import KEY_BYTES, FloatArray, IntArray, hash_parts
 
@@ -85,6 +86,7 @@ class Shards:
             raise self._damaged(index, str(error)) from error
         if held != due:
             raise self._damaged(values, f"it has {held} bytes, expected {due}")
+        touch(index)  # it counts as used, see `bounds`
         shard = len(self._files)
         self._files.append(values)
         ends = np.cumsum(lengths)

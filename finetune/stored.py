@@ -6,7 +6,6 @@ The one idea: one file per fit, under its key, written whole. Texts stand in it 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from .bounds import touch
 from .errors import FitError
 from .keys import KEY_BYTES, FloatArray
 from .shards import write_whole
@@ -80,7 +80,7 @@ def read_fit(path: Path, classes: tuple[str, ...] | None = None) -> Stored | Non
             )
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise _damaged(path, str(error)) from error
-    os.utime(path)
+    touch(path)
     return found
 
 

@@ -99,7 +99,7 @@ LAYERS = (
         "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
         "curator.outside",
         "curator.init", "curator.issues", "curator.own_checks", "curator.labels", "curator.options", "curator.progress",
-        "curator.recipe", "curator.recipe_text",
+        "curator.recipe", "curator.recipe_model", "curator.recipe_text",
         "curator.registry", "curator.shaping", "curator.sources", "curator.yaml_nodes",
     ),
     ("curator.versions", "curator.versions.*"),
@@ -112,7 +112,7 @@ LAYERS = (
         "curator.about", "curator.annotating_log", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
         "curator.query",
     ),
-    ("curator.comparing", "curator.facts", "curator.trainers"),
+    ("curator.comparing", "curator.facts", "curator.models", "curator.trainers"),
     (
         "curator.annotate", "curator.annotating_campaign", "curator.annotating_doubts",
         "curator.annotating_pull", "curator.annotating_push", "curator.annotating_site",
