@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import finetune
 from curator.about import find_about
+from curator.checks.drift import version_drift
 from curator.checks.label_errors import noise_notes
 from curator.comparing import root_of
 from curator.context import Context, served
-from curator.errors import CuratorError, StoreError
+from curator.errors import CuratorError, StepError, StoreError
 from curator.execute import findings_of
 from curator.importing import import_rows
 from curator.init import draft
-from curator.options import bind, unknown_name
+from curator.issues import ABOUT_THE_SET, HARMS, Limit, check_known, harm_of, limit, ranked
+from curator.masking import Examples, Shown, own_kinds
+from curator.options import bind
+from curator.own_checks import installed_checks
 from curator.progress import SILENT, Progress
 from curator.recipe import Recipe, from_mapping, load, loads
-from curator.registry import STEPS
+from curator.registry import OWN, STEPS, bind_step
+from curator.tasks import task_of
 from curator.versions.store import Store
 
 EXAMPLES = 3
 ALWAYS_SHOWN = ("label_conflict",)
 LABEL_COLUMNS = ("p_wrong", "p_fix")
+NEED_LABELS = {
+    "label_errors": "label errors were",
+    "shortcuts": "shortcuts to the label were",
+}
+"""Checks that ask nothing of rows without labels, and what to say then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,71 +52,105 @@ class Checked:
         say yet which of the two labels is wrong.
     rows: The rows that were checked.
     notes: What was assumed and what could not be checked.
+    seen: How texts are shown in the summary.
     """
 
     table: pa.Table
     doubts: pa.Table
     rows: pa.Table
     notes: tuple[str, ...]
+    seen: Shown
 
     def summary(self) -> dict[str, Any]:
-        """Count rows in doubt per issue type, the most frequent first, with examples."""
-        text = dict(zip(self.rows["id"].to_pylist(), self.rows["text"].to_pylist(), strict=True))
+        """Count doubts per issue type, what matters most first, with three examples each.
+
+        A doubt about the whole set counts once, however many rows carry it.
+        """
         by_type: dict[str, list[dict[str, Any]]] = {}
         for finding in self.doubts.to_pylist():
             by_type.setdefault(finding["issue_type"], []).append(finding)
+        counts = {issue: _count(issue, found) for issue, found in by_type.items()}
+        texts = self._texts({f["row_id"] for found in by_type.values() for f in _first(found)})
         issues = [
             {
-                "issue_type": issue_type,
-                "count": len({f["row_id"] for f in found}),
-                "share": len({f["row_id"] for f in found}) / max(1, self.rows.num_rows),
-                "examples": [
-                    {"row_id": f["row_id"], "score": f["score"], "text": text[f["row_id"]],
-                     "evidence": f["evidence"], "suggestion": f["suggestion"]}
-                    for f in sorted(found, key=_most_suspicious)[:EXAMPLES]
-                ],
+                "issue_type": issue,
+                "harm": HARMS[harm_of(issue)],
+                "about": "the set" if issue in ABOUT_THE_SET else "rows",
+                "count": counts[issue],
+                "share": None
+                if issue in ABOUT_THE_SET
+                else counts[issue] / max(1, self.rows.num_rows),
+                "examples": [self._example(f, texts) for f in _first(by_type[issue])],
             }
-            for issue_type, found in by_type.items()
-        ]  # fmt: skip
-        issues.sort(key=lambda issue: (-issue["count"], issue["issue_type"]))
+            for issue in ranked(counts)
+        ]
         return {"rows": self.rows.num_rows, "issues": issues, "notes": list(self.notes)}
 
-    def failing(self, types: Sequence[str]) -> dict[str, int]:
-        """Count rows in doubt, of the issue types that should fail a gate."""
+    def _texts(self, ids: set[str]) -> dict[str, str]:
+        some = self.rows.filter(pc.is_in(self.rows["id"], pa.array(sorted(ids), pa.string())))
+        told = task_of(some).input_text(some).to_pylist()
+        return dict(zip(some["id"].to_pylist(), told, strict=True))
+
+    def _example(self, finding: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+        """Give one example as people may see it."""
+        said = {
+            "text": texts[finding["row_id"]],
+            "evidence": finding["evidence"],
+            "suggestion": finding["suggestion"],
+        }
+        told = {name: self.seen(value) for name, value in said.items()}
+        return {"row_id": finding["row_id"], "score": finding["score"], **told}
+
+    def failing(self, limits: Sequence[str]) -> dict[str, int]:
+        """Count the doubts of the issue types that break a limit.
+
+        Args:
+            limits: ISSUE, ISSUE:COUNT or ISSUE:SHARE; no from that many on.
+
+        Raises:
+            CuratorError: A limit that cannot be read, or an issue type that no check gives.
+        """
+        return {one.issue_type: count for one, count in self.broken(limits)}
+
+    def broken(self, limits: Sequence[str]) -> list[tuple[Limit, int]]:
+        """Give the limits that are broken, and how many doubts there are."""
+        asked = [limit(one) for one in limits]
+        found = pc.unique(self.doubts["issue_type"]).to_pylist()
+        check_known(asked, found)
         counts = {i["issue_type"]: i["count"] for i in self.summary()["issues"]}
-        return {t: counts[t] for t in types if counts.get(t)}
+        told = ((one, counts.get(one.issue_type, 0)) for one in asked)
+        return [(one, n) for one, n in told if n and one.broken_by(n, self.rows.num_rows)]
 
 
-ISSUE_TYPES = (
-    "unicode", "html", "whitespace", "empty", "too_short", "exact_duplicate", "near_duplicate",
-    "label_conflict", "leak", "label",
-)  # fmt: skip
+def _count(issue: str, found: Sequence[Mapping[str, Any]]) -> int:
+    """Count sentences about the set, or rows."""
+    column = "evidence" if issue in ABOUT_THE_SET else "row_id"
+    return len({f[column] for f in found})
 
 
-def known_issues(types: Sequence[str]) -> Sequence[str]:
-    """Give issue types back if checks know them all.
-
-    Raises:
-        CuratorError: One that no check gives.
-    """
-    for unknown in sorted(set(types) - set(ISSUE_TYPES)):
-        raise CuratorError(unknown_name("--fail-on: a check", "issue type", unknown, ISSUE_TYPES))
-    return types
+def _first(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the most suspicious findings, of each sentence about the set the first."""
+    best = sorted(found, key=_most_suspicious)
+    if best[0]["issue_type"] in ABOUT_THE_SET:
+        best = list({f["evidence"]: f for f in reversed(best)}.values())[::-1]
+    return best[:EXAMPLES]
 
 
 def _most_suspicious(finding: Mapping[str, Any]) -> tuple[float, str]:
     return -(finding["score"] or 0.0), finding["row_id"]
 
 
-def check(
+def check(  # noqa: PLR0913 - each is an option of the command line
     wanted: str,
     *,
     store: Store | None,
     cache: Path,
     recipe: Path | Recipe | None = None,
+    against: str | None = None,
     every: bool = False,
     text: str | None = None,
     label: str | None = None,
+    examples: Examples | None = None,
     progress: Progress = SILENT,
 ) -> Checked:
     """Run all checks on a file, an address or a version.
@@ -115,9 +160,11 @@ def check(
         store: The store, where there is one.
         cache: Folder for what can be computed again.
         recipe: Gives columns and step options; without, defaults and guesses, which are said.
+        against: A file or version whose training rows these are compared with, for drift.
         every: One row per scored row and issue; else per flagged row and issue.
         text: Text column of a file.
         label: Label column of a file.
+        examples: How texts are shown: masked, none or full; by default as the recipe says.
         progress: Told what happens.
 
     Raises:
@@ -125,21 +172,77 @@ def check(
     """
     loaded = load(recipe) if isinstance(recipe, Path) else recipe
     notes: list[str] = []
-    if store is not None and _is_version(store, wanted):
-        rows, context = _of_version(store, wanted, loaded, progress)
-    else:
-        rows, context = _of_source(wanted, loaded, text, label, cache, notes, progress)
+    rows, context = _asked(wanted, store, loaded, (text, label), cache, notes, progress)
     tables = [
-        _findings(kind, loaded, rows, context, notes)
-        for kind, step in STEPS.items()
-        if step.is_check
+        _findings(kind, options, rows, context, notes) for kind, options in _wanted(loaded, notes)
     ]
+    if against is not None:
+        tables.append(_drifted(against, store, loaded, (text, label), cache, rows, context, notes))
     found = pa.concat_tables([t for t in tables if t is not None])
     doubts = found.filter(
         pc.or_(found["flagged"], pc.is_in(found["issue_type"], pa.array(ALWAYS_SHOWN)))
     )
     listed = found if every else found.filter(found["flagged"])
-    return Checked(_joined(listed, rows), doubts, rows, tuple(notes))
+    how = examples or (loaded.examples if loaded else "masked")
+    seen = Shown(how, own_kinds(step.options for step in loaded.steps) if loaded else {})
+    return Checked(_joined(listed, rows), doubts, rows, tuple(notes), seen)
+
+
+def _asked(
+    wanted: str,
+    store: Store | None,
+    recipe: Recipe | None,
+    columns: tuple[str | None, str | None],
+    cache: Path,
+    notes: list[str],
+    progress: Progress,
+) -> tuple[pa.Table, Context]:
+    if store is not None and _is_version(store, wanted):
+        return _of_version(store, wanted, recipe, progress)
+    return _of_source(wanted, recipe, *columns, cache, notes, progress)
+
+
+def _wanted(recipe: Recipe | None, notes: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give each check with its options: the recipe's, else the defaults; then the user's own."""
+    for kind, step in STEPS.items():
+        if step.is_check:
+            told = [s.options for s in recipe.steps if s.kind == kind] if recipe else []
+            yield kind, told[0] if told else bind(f"step {kind!r}", step.options(), {})[0]
+    own = [s.options for s in recipe.steps if s.kind == OWN] if recipe else []
+    yield from ((OWN, options) for options in own)
+    for name in installed_checks():
+        if name not in [options["use"] for options in own]:
+            options, faults = bind_step(OWN, {"use": name}, base=Path())
+            if faults:
+                notes.append(f"installed check {name!r} could not be run: {faults[0][1]}")
+            else:
+                yield OWN, options
+
+
+def _drifted(
+    against: str,
+    store: Store | None,
+    recipe: Recipe | None,
+    columns: tuple[str | None, str | None],
+    cache: Path,
+    rows: pa.Table,
+    context: Context,
+    notes: list[str],
+) -> pa.Table | None:
+    """Compare training rows with those of another version or file."""
+    before, _ = _asked(against, store, recipe, columns, cache, notes, context.progress)
+    if task_of(before).name != task_of(rows).name:
+        raise CuratorError(
+            f"--against {against!r}: its rows are of task {task_of(before).name}, the others of "
+            f"{task_of(rows).name}"
+        )
+    one, other = (t.filter(pc.equal(t["split"], "train")) for t in (before, rows))
+    try:
+        vectors = [context.embeddings(side).astype(np.float64) for side in (one, other)]
+    except finetune.FitError as fault:
+        notes.append(f"drift against {against!r} could not be looked for: {fault}")
+        return None
+    return version_drift(one, other, vectors[0], vectors[1])
 
 
 def _is_version(store: Store, name: str) -> bool:
@@ -226,18 +329,18 @@ def _guessed(address: str, text: str | None, label: str | None, notes: list[str]
 
 
 def _findings(
-    kind: str, recipe: Recipe | None, rows: pa.Table, context: Context, notes: list[str]
+    kind: str, options: Mapping[str, Any], rows: pa.Table, context: Context, notes: list[str]
 ) -> pa.Table | None:
-    options = next((s.options for s in recipe.steps if s.kind == kind), None) if recipe else None
-    if options is None:
-        options, _ = bind(f"step {kind!r}", STEPS[kind].options(), {})
-    if "probabilities" in STEPS[kind].needs() and not any(rows["label"].to_pylist()):
-        notes.append("there are no labels, so label errors were not looked for")
+    name = options["use"] if kind == OWN else kind
+    if kind in NEED_LABELS and not task_of(rows).labels(rows) - {""}:
+        notes.append(f"there are no labels, so {NEED_LABELS[kind]} not looked for")
         return None
     try:
         found = findings_of(kind, options, rows, context)
-    except finetune.FitError as fault:
-        notes.append(f"{kind} could not be run: {fault}")
+    except (finetune.FitError, StepError) as fault:
+        if kind == OWN:
+            raise
+        notes.append(f"{name} could not be run: {fault}")
         return None
     if kind == "label_errors":
         notes.append(f"label errors: out-of-fold probabilities from {context.model_note()}")

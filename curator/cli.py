@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.commands import annotating, history, judging, measuring, models, people
+from curator.commands import annotating, checks, history, judging, measuring, models, people
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -259,41 +259,6 @@ def restore(
 
 
 @app.command()
-def check(
-    wanted: Annotated[str, typer.Argument(help="A file or address, or a version.")],
-    recipe: Annotated[Path | None, typer.Option(help="Take columns and options from it.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="One row per scored row.")] = False,
-    findings: Annotated[Path | None, typer.Option(help="Write the findings (Parquet).")] = None,
-    text: Annotated[str | None, typer.Option(help="Text column of a file.")] = None,
-    label: Annotated[str | None, typer.Option(help="Label column of a file.")] = None,
-    fail_on: Annotated[
-        list[str] | None, typer.Option(help="Issue type that makes the exit code 3.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run all checks; change nothing."""
-    from curator.checking import check as run_checks
-    from curator.checking import known_issues
-
-    stops = known_issues(fail_on or [])
-    store = store_or_none()
-    found = run_checks(
-        wanted, store=store, cache=cache_here(), recipe=recipe, every=every,
-        text=text, label=label, progress=progress(),
-    )  # fmt: skip
-    if findings is not None:
-        import connectors
-
-        connectors.write(found.table, findings, to="parquet")
-    print_json(found.summary()) if as_json else show.check(found)
-    failing = found.failing(stops)
-    if failing:
-        told = ", ".join(f"{count:,} {issue}" for issue, count in failing.items())
-        typer.echo(f"--fail-on says no: {told}", err=True)
-        raise typer.Exit(3)
-
-
-@app.command()
 def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     a: Ref,
     b: Ref,
@@ -362,6 +327,9 @@ def doctor(as_json: Json = False) -> None:
 
     found = examine()
     print_json(found) if as_json else show.doctor(found)
+
+
+checks.register(app)
 
 
 store_verbs.register(app)

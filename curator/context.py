@@ -24,6 +24,7 @@ import finetune
 from curator import schema
 from curator.errors import MeasureError
 from curator.near import Pairs, choose_shingles, near_pairs
+from curator.outside import OUTSIDE
 from curator.progress import SILENT, Progress
 from curator.registry import STEPS
 from curator.recipe_model import split_options
@@ -146,6 +147,10 @@ class Context:
             self.counters.embedded_cached += last.cached
         return found
 
+    def embeddings(self, rows: pa.Table) -> FloatArray:
+        """Give the features of all rows, shape (n, d), unit length."""
+        return self.embed(task_of(rows).input_text(rows).to_pylist())
+
     @property
     def projection(self) -> Any:
         """The probe's projection, fitted once on the import's training rows."""
@@ -244,6 +249,8 @@ class Context:
             "probabilities": self.probabilities,
             "beliefs": self.beliefs,
             "classes": self.classes,
+            "embeddings": self.embeddings,
+            "outside": lambda _: OUTSIDE,
         }
         return providers[name](rows)
 

@@ -23,8 +23,9 @@ from curator.errors import StepError
 from curator.label_maps import benchmark_name, label_maps, renamed
 from curator.labels import Label
 from curator.options import options_of, plain
+from curator.own_checks import ask_own
 from curator.recipe import StepSpec
-from curator.registry import AUGMENT_VERSION, STEPS
+from curator.registry import AUGMENT_VERSION, MODEL_NEEDS, OWN, STEPS, check_of, needs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def step_version(kind: str) -> int:
 
 def model_of(step: StepSpec, context: Context) -> dict[str, str] | None:
     """Name the model a step rests on: name, revision, numerics; None where it asks none."""
-    if step.kind != "augment" and "probabilities" not in STEPS[step.kind].needs():
+    if step.kind != "augment" and not MODEL_NEEDS & set(needs_of(step.kind, step.options)):
         return None
     model = context.model
     return {"name": model.name, "revision": model.revision, "numerics": model.numerics}
@@ -94,10 +95,14 @@ def findings_of(
     kind: str, options: Mapping[str, Any], rows: pa.Table, context: Context
 ) -> pa.Table:
     """Run the check of a step alone; nothing changes."""
-    chosen = STEPS[kind]
-    own = options_of(chosen.check)
-    inputs = [context.provide(need, rows) for need in chosen.needs()]
-    return chosen.check(rows, *inputs, **{k: v for k, v in options.items() if k in own})
+    check = check_of(kind, options)
+    own = options_of(check)
+    inputs = [context.provide(need, rows) for need in needs_of(kind, options)]
+    asked = {k: v for k, v in options.items() if k in own}
+    if kind == OWN:
+        return ask_own(options["use"], check, rows, inputs, asked)
+    found: pa.Table = check(rows, *inputs, **asked)
+    return found
 
 
 def ruled(step: StepSpec, name: str, rows: pa.Table, findings: pa.Table) -> Decided:
@@ -117,7 +122,8 @@ def _check_and_decide(
     transforms: tuple[Mapping[str, Any], ...],
 ) -> Outcome:
     kind = STEPS[step.kind]
-    if "probabilities" in kind.needs() and len(classes := context.classes(rows)) == 1:
+    needs = needs_of(step.kind, step.options)
+    if "probabilities" in needs and len(classes := context.classes(rows)) == 1:
         raise StepError(
             f"step {name!r} needs training rows of two classes; all are labelled {classes[0]!r}: "
             "take the step out of the recipe, or bring rows of another class"
@@ -138,7 +144,7 @@ def _serving(step: StepSpec) -> Iterator[Mapping[str, Any]]:
     """Give what of a step also applies to test rows when a model is measured or served."""
     kind = STEPS[step.kind]
     serving = kind.serving or kind.serving_labels
-    if serving is None:
+    if serving is None or (kind.serves is not None and not kind.serves(step.options)):
         return
     fix = {k: plain(v) for k, v in step.options.items() if k in options_of(serving)}
     made: dict[str, Any] = {"step": step.kind, "options": fix, "version": kind.version}

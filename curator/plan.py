@@ -15,7 +15,7 @@ from curator.impact.planning import default_margin
 from curator.impact.sequence import MOST_SEEDS, visible_at_last_look
 from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
-from curator.registry import STEPS
+from curator.registry import MODEL_NEEDS, needs_of
 from curator.running import BRANCH, import_of, step_key, step_names
 from curator.versions.manifest import Version
 from curator.versions.store import Store
@@ -80,7 +80,7 @@ def _steps(
 
 
 def _embeds(step: StepSpec) -> bool:
-    return step.kind == "augment" or "probabilities" in STEPS[step.kind].needs()
+    return step.kind == "augment" or bool(MODEL_NEEDS & set(needs_of(step.kind, step.options)))
 
 
 def _entry(

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 
 import curator
-from curator.checking import check, known_issues
+from curator.checking import check
 from curator.errors import CuratorError
+from curator.issues import check_known, limit
 from curator.recipe import from_mapping
 
 
@@ -60,4 +61,4 @@ def test_what_is_neither_file_nor_version_is_told(tmp_path):
 
 def test_an_unknown_issue_type_gets_the_nearest():
     with pytest.raises(CuratorError, match=r"no issue type 'leeks'.* Did you mean 'leak'\?"):
-        known_issues(["leak", "leeks"])
+        check_known([limit("leak"), limit("leeks")], ())
