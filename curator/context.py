@@ -26,8 +26,8 @@ from curator.errors import MeasureError
 from curator.near import Pairs, choose_shingles, near_pairs
 from curator.outside import OUTSIDE
 from curator.progress import SILENT, Progress
-from curator.registry import STEPS
 from curator.recipe_model import split_options
+from curator.registry import STEPS
 from curator.rewriting import rewritten
 from curator.tasks import task_of
 
@@ -300,6 +300,7 @@ def find_encoder(name: str | None, language: str | None, *, base: Path) -> finet
 
 
 def _opened(name: str, base: Path) -> finetune.Encoder:
+    name, options = split_options(name)
     if name.startswith("hf:"):
         return finetune.open_encoder(name, download=True, **options)
     if name.startswith(("package:", "file:")) or (base / name).exists():
@@ -307,7 +308,6 @@ def _opened(name: str, base: Path) -> finetune.Encoder:
     hub = "" if name.startswith((".", "/", "~")) else f"; a model of the hub is named hf:{name}"
     raise MeasureError(
         f"measure.model: there is no folder {name!r} in {base}; a model of an installed package is "
-    name, options = split_options(name)
         f"named package:DISTRIBUTION/FOLDER{hub}"
     )
 
@@ -343,8 +343,9 @@ def served(rows: pa.Table, transforms: Sequence[Mapping[str, Any]]) -> pa.Table:
             raw = rewritten(raw, partial(kind.serving, **transform["options"])).rows
         if kind.serving_labels is not None:
             labels = kind.serving_labels(raw["label"].combine_chunks(), **transform["options"])
-            place = raw.column_names.index("label")
-            raw = raw.set_column(place, rows.schema.field("label"), labels)
+            raw = raw.set_column(
+                raw.column_names.index("label"), rows.schema.field("label"), labels
+            )
     picked = np.arange(rows.num_rows)
     picked[test.to_numpy(zero_copy_only=False)] = rows.num_rows + np.arange(raw.num_rows)
     for name in task.columns:
