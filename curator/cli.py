@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,8 @@ from curator.session import (
     new_store,
     print_json,
     progress,
+    seen,
+    seen_values,
     store_here,
     store_or_none,
 )
@@ -43,6 +45,7 @@ app = typer.Typer(
 StoreOption = Annotated[
     str, typer.Option("--store", help="Version store: a folder, or s3://, gs://, az://bucket/path.")
 ]
+ShownHow = Literal["masked", "none", "full"]
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file (YAML).")]
 
 
@@ -53,10 +56,15 @@ def _options(
         Path | None, typer.Option(help="Local folder for caches; else beside the store.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    examples: Annotated[
+        ShownHow | None,
+        typer.Option(help="How texts are shown: personal data masked (default), none, or full."),
+    ] = None,
 ) -> None:
     Session.store = store
     Session.cache = cache
     Session.quiet = quiet
+    Session.examples = examples
 
 
 @app.command()
@@ -171,7 +179,7 @@ def rows(
     if out is not None:
         show.write(table, out)
     elif as_json:
-        print_json(show.plain_rows(table))
+        print_json(show.plain_rows(seen(table)))
     else:
         show.rows(table, limit)
 
@@ -218,7 +226,7 @@ def why(
         told = f"row {row} was erased, nothing else is kept of it ({gone.sentence})"
         print_json({"row_id": row, "erased": gone.sentence}) if as_json else typer.echo(told)
         return
-    history = store.why(row)
+    history = seen_values(store.why(row))
     print_json(to_json(history)) if as_json else typer.echo(describe(history))
 
 
@@ -346,8 +354,6 @@ annotating.register(app)
 
 measuring.register(app)
 models.register(app)
-
-
 judging.register(app)
 
 

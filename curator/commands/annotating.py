@@ -10,7 +10,7 @@ import typer
 
 from curator import show
 from curator.errors import StoreError
-from curator.session import Json, Ref, print_json, progress, store_here
+from curator.session import Json, Ref, print_json, progress, seen_values, store_here
 
 if TYPE_CHECKING:
     from curator.annotating_site import Server
@@ -165,7 +165,7 @@ def decide(
     if out is not None:
         show.write(done.conflicts, out)
     if as_json:
-        print_json(done.as_dict())
+        print_json(seen_values(done.as_dict()))
     else:
         told = ", ".join(f"{n:,} {kind}" for kind, n in done.counts.items()) or "no answers yet"
         typer.echo(f"verdicts: {told}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from curator import show
-from curator.session import Json, print_json, store_here
+from curator.session import Json, print_json, seen_values, store_here
 
 Out = Annotated[Path | None, typer.Option(help="Write csv, xlsx, jsonl or parquet.")]
 By = Annotated[str, typer.Option("--by", help="Who decided; stands in the history.")]
@@ -74,7 +74,7 @@ def apply(
     if out is not None:
         show.write(done.conflicts, out)
     if as_json:
-        print_json(done.as_dict())
+        print_json(seen_values(done.as_dict()))
     else:
         at = f"{branch} is at {done.version.short}: " if done.version else "nothing was changed"
         told = ", ".join(f"{n:,} {action}" for action, n in sorted(done.counts.items()))
@@ -104,7 +104,7 @@ def erase(
 
     done = erase_rows(store_here(), rows, by=by, reason=reason, dry_run=dry_run)
     if as_json:
-        print_json(done.as_dict())
+        print_json(seen_values(done.as_dict()))
         return
     found = done.erased
     verb = "would be erased" if dry_run else "erased"
