@@ -25,7 +25,7 @@ from curator.annotating_consensus import (
     verdict_findings,
 )
 from curator.annotating_doubts import input_hashes
-from curator.annotating_log import Log, State, current_answers, known_projects
+from curator.annotating_log import Log, State, current_answers, keep_project, known_projects
 from curator.annotating_pages import is_untouched, labels_in
 from curator.annotating_pull import Names, Pulled
 from curator.annotating_pull import pull as pull_events
@@ -120,6 +120,7 @@ def pull(
         check_host(studio, egress)
         found = _found(store, studio, title)
         site = site_of(store, studio, found)
+        keep_project(store, site.log.key, studio.url, found)
         labels = site.state.labels or labels_in(found.config)
         told = pull_events(site, labels=labels, names=names, sweep=sweep)
     notes = []

@@ -206,10 +206,7 @@ def _push(
     if found is None:
         found = studio.create_project(title, wanted, overlap=plan.overlap)
     site = site_of(store, studio, found)
-    keep_project(store, site.log.key, {
-        "url": studio.url, "project": found.id, "title": found.title, "task": "classification",
-        "created": found.created,
-    })  # fmt: skip
+    keep_project(store, site.log.key, studio.url, found)
     notes = _settle(studio, found, wanted, labels, plan)
     keep_labels(site, sorted(scene.labels))
     there, told = reconcile(

@@ -185,8 +185,9 @@ def key_of(created: str, number: int) -> str:
     return hash_fields(created, number)[:16]
 
 
-def keep_project(store: Store, key: str, facts: Mapping[str, Any]) -> None:
-    """Remember that a project exists, so that it can be pulled from by no other name."""
+def keep_project(store: Store, key: str, url: str, found: connectors.StudioProject) -> None:
+    """Remember that a project exists, so that it is known when its server is not asked."""
+    facts = {"url": url, "project": found.id, "title": found.title, "created": found.created}
     store.record(PROJECTS, key, {"key": key, **facts})
 
 
