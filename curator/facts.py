@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -22,7 +22,7 @@ from curator.decide import REASONS
 from curator.identifiers import KINDS
 from curator.impact.claim import Impact
 from curator.impact.measure import first_used
-from curator.impact.planning import POWER, default_margin
+from curator.impact.planning import PLANNED, POWER, default_margin
 from curator.impact.sequence import visible_at_last_look
 from curator.label_maps import label_maps, renamed
 from curator.masking import Shown, own_kinds
@@ -68,6 +68,7 @@ def gather(
     *,
     created: str,
     cli: str = "curator",
+    attribution: Mapping[str, Any] | None = None,
 ) -> reports.RunFacts:
     """Gather the facts of a chain of versions.
 
@@ -78,6 +79,7 @@ def gather(
         impacts: (step name or "whole chain", impact) to show.
         created: Time of the report, ISO 8601.
         cli: How the command line is called, its store included.
+        attribution: Shares of the steps, where they were asked for.
     """
     told = range(1, len(steps))
     show = Shown(about.examples, own_kinds(s.version.step.options for s in steps))
@@ -101,6 +103,24 @@ def gather(
         lock=_lock(store, head, about, impacts, cli),
         next_steps=tuple(_next_steps(head, issues, shown, cli)),
         commands=_commands(head, cli),
+        attribution=None if attribution is None else _attribution(attribution, head, cli),
+    )
+
+
+def _attribution(found: Mapping[str, Any], head: Version, cli: str) -> reports.AttributionFacts:
+    return reports.AttributionFacts(
+        sentence=found["sentence"],
+        total=reports.ShareFacts(**found["total"]),
+        steps=tuple(
+            reports.StepShareFacts(
+                step=one["step"],
+                waterfall=reports.ShareFacts(**one["waterfall"]),
+                leave_one_out=reports.ShareFacts(**one["leave_one_out"]),
+                shapley=reports.ShareFacts(**one["shapley"]) if one["shapley"] else None,
+            )
+            for one in found["steps"]
+        ),
+        command=f"{cli} attribution {head.id[:12]} --decisions {found['decisions']}",
     )
 
 
@@ -284,12 +304,13 @@ def impact_facts(step: str, impact: Impact, cli: str = "curator") -> reports.Imp
     return reports.ImpactFacts(
         step=step,
         tier=m.tier,
-        method="head" if m.tier == "probe" else "lora",
+        method={"probe": "head", "outside": ""}.get(m.tier, "lora"),
         model=m.model,
         metric=m.metric,
         verdict=impact.verdict,
         sentence=impact.sentence,
-        command=f"{cli} measure {m.before[:12]} {m.after[:12]} --tier {m.tier}",
+        command=f"{cli} measure {m.before[:12]} {m.after[:12]} "
+        + ("--train-with COMMAND" if m.tier == "outside" else f"--tier {m.tier}"),
         effect=impact.effect if measured else None,
         low=impact.low if measured else None,
         high=impact.high if measured else None,
@@ -310,7 +331,31 @@ def impact_facts(step: str, impact: Impact, cli: str = "curator") -> reports.Imp
             for s in m.slices
             if s["low"] is not None
         ),
+        touched=tuple(_touched(impact)),
+        notes=tuple(_notes(impact)),
     )
+
+
+def _touched(impact: Impact) -> Iterator[reports.SliceFacts]:
+    for one in impact.touched.classes if impact.touched else ():
+        if one.effect is not None and one.low is not None and one.high is not None:
+            yield reports.SliceFacts(
+                name=one.name, rows=one.rows, effect=one.effect, low=one.low, high=one.high
+            )
+
+
+def _notes(impact: Impact) -> Iterator[str]:
+    """Say what belongs beside a verdict: touched classes, placebo, the second arm."""
+    if impact.touched:
+        yield impact.touched.sentence
+    if sentence := (impact.measurement.placebo or {}).get("sentence"):
+        yield sentence
+    if arm := impact.equal_epochs():
+        effect, low, high = (f"{100 * arm[name]:+.1f}" for name in ("effect", "low", "high"))
+        yield (
+            "The change moves the number of training rows; at equal epochs its effect is "
+            f"{effect} points [{low}, {high}]."
+        )
 
 
 def _lock(
@@ -321,7 +366,8 @@ def _lock(
     cli: str,
 ) -> reports.LockFacts:
     rows = head.splits.get("test", 0)
-    measured = [i.measurement for _, i in impacts if i.measurement.estimate is not None]
+    every = [i.measurement for _, i in impacts if i.measurement.estimate is not None]
+    measured = [m for m in every if m.tier in PLANNED]  # an outside trainer's noise is not known
     tier = measured[-1].tier if measured else "probe"
     claims = max((i.claims for _, i in impacts), default=1)
     seen = visible_at_last_look(tier, rows=rows, claims=claims) if rows else None

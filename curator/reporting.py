@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import reports
 from curator.about import RunAbout, find_about
+from curator.attributing import attribution_known
 from curator.comparing import root_of
 from curator.context import Context
 from curator.errors import StoreError
 from curator.exporting import keep_place
 from curator.facts import Step, gather
-from curator.impact.claim import Impact
+from curator.impact.claim import Impact, Measurement, claim
 from curator.impact.measure import measure_chain
+from curator.impact.outside import TIER
 from curator.progress import SILENT, Progress
 from curator.query import line_between
 from curator.running import RunResult
@@ -97,8 +100,26 @@ def _write(
 ) -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cli = cli_of(store)
-    reports.write(gather(store, steps, about, impacts, created=created, cli=cli), path)
+    told = [*impacts, *outside_impacts(store, steps)]
+    shares = attribution_known(store, steps[-1].version.id)
+    facts = gather(store, steps, about, told, created=created, cli=cli, attribution=shares)
+    reports.write(facts, path)
     keep_place(store, steps[-1].version, path, "report")
+
+
+def outside_impacts(store: Store, steps: Sequence[Step]) -> list[tuple[str, Impact]]:
+    """Give what outside trainers were measured to make of these changes, most seeds each."""
+    names = {(a.version.id, b.version.id): b.name for a, b in itertools.pairwise(steps)}
+    names.setdefault((steps[0].version.id, steps[-1].version.id), reports.WHOLE_CHAIN)
+    latest: dict[tuple[str, str, str], Measurement] = {}
+    for values in store.records("impacts"):
+        found = Measurement.from_dict(values)
+        at = (found.before, found.after, found.spec)
+        if found.tier != TIER or at[:2] not in names:
+            continue
+        if at not in latest or len(found.seeds) > len(latest[at].seeds):
+            latest[at] = found
+    return [(names[at[:2]], claim(found)) for at, found in sorted(latest.items())]
 
 
 def cli_of(store: Store) -> str:

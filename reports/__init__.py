@@ -3,6 +3,7 @@
 from .facts import (
     WHOLE_CHAIN,
     ActionFacts,
+    AttributionFacts,
     ClassFacts,
     CommandFacts,
     CorpusFacts,
@@ -13,9 +14,11 @@ from .facts import (
     NextStep,
     ReportError,
     RunFacts,
+    ShareFacts,
     SliceFacts,
     SourceFacts,
     StepFacts,
+    StepShareFacts,
     VersionFacts,
 )
 from .page import render, twin, write
@@ -24,6 +27,7 @@ from .quality import describe, fitness
 __all__ = [
     "WHOLE_CHAIN",
     "ActionFacts",
+    "AttributionFacts",
     "ClassFacts",
     "CommandFacts",
     "CorpusFacts",
@@ -34,9 +38,11 @@ __all__ = [
     "NextStep",
     "ReportError",
     "RunFacts",
+    "ShareFacts",
     "SliceFacts",
     "SourceFacts",
     "StepFacts",
+    "StepShareFacts",
     "VersionFacts",
     "describe",
     "fitness",

@@ -9,7 +9,8 @@ point), costs are CPU seconds, counts are rows unless a field says otherwise.
     ├── corpus: CorpusFacts ── classes: ClassFacts, sources: SourceFacts
     ├── issues: IssueFacts ─── actions: ActionFacts, examples: ExampleFacts
     ├── changes: StepFacts ─── actions: ActionFacts
-    ├── impacts: ImpactFacts ─ slices: SliceFacts
+    ├── impacts: ImpactFacts ─ slices, touched: SliceFacts
+    ├── attribution: AttributionFacts ─ steps: StepShareFacts
     ├── versions: VersionFacts
     ├── lock: LockFacts
     └── next_steps: NextStep, commands: CommandFacts
@@ -253,6 +254,8 @@ class ImpactFacts:
     why: why it is undecided, identical or not measurable; must be given for these.
     what_would_decide: such as more test rows; must be given for undecided.
     slices: parts of the test rows.
+    touched: those classes that the change touched and that have rows enough, each at its own level.
+    notes: whole sentences that belong beside the verdict: touched classes, placebo, equal epochs.
     """
 
     step: str
@@ -277,6 +280,47 @@ class ImpactFacts:
     why: str | None = None
     what_would_decide: str | None = None
     slices: tuple[SliceFacts, ...] = ()
+    touched: tuple[SliceFacts, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareFacts:
+    """A step's share of a chain's effect, by one way of sharing, and its interval, fractions.
+
+    separable: the interval excludes 0.
+    """
+
+    effect: float
+    low: float
+    high: float
+    separable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepShareFacts:
+    """The shares of one step; shapley is None where there were too many steps."""
+
+    step: str
+    waterfall: ShareFacts
+    leave_one_out: ShareFacts
+    shapley: ShareFacts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionFacts:
+    """A chain's effect shared out among its steps.
+
+    sentence: the result, whose decisions it rests on, and that the order matters.
+    total: the effect of the whole chain.
+    steps: in the order that was run.
+    command: computes it again.
+    """
+
+    sentence: str
+    total: ShareFacts
+    steps: tuple[StepShareFacts, ...]
+    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +362,7 @@ class RunFacts:
     changes: one entry per step, in recipe order.
     impacts: in the order to be shown; empty where nothing was measured.
     not_measured: why impacts is empty; must be given then.
+    attribution: the shares of the steps, where they were asked for.
     next_steps: the most useful first.
     commands: the commands worth knowing.
     """
@@ -338,3 +383,4 @@ class RunFacts:
     next_steps: tuple[NextStep, ...]
     commands: tuple[CommandFacts, ...]
     not_measured: str | None = None
+    attribution: AttributionFacts | None = None

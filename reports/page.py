@@ -143,7 +143,13 @@ def _derived(facts: RunFacts) -> dict[str, Any]:
         ],
         "changes": [{"actions_more": _rest(len(c.actions), "actions")} for c in facts.changes],
         "verdicts": _verdict_counts(facts),
-        "impacts": [{"slices_more": _rest(len(i.slices), "slices")} for i in facts.impacts],
+        "impacts": [
+            {
+                "slices_more": _rest(len(i.slices), "slices"),
+                "touched_more": _rest(len(i.touched), "slices"),
+            }
+            for i in facts.impacts
+        ],
     }
 
 

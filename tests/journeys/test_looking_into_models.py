@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +156,30 @@ def test_corrected_test_labels_score_every_stored_comparison_again_without_a_fit
     assert found["descriptive"]
     assert 6 == one["labels_changed"]
     assert one["corrected"]["before_score"] > one["given"]["before_score"]
+
+
+def test_a_report_shows_shares_touched_classes_placebo_and_the_outside_trainer(curator, made):
+    curator(made.folder, "attribution", "main")
+    rows = curator(made.folder, "rows", "main", "--where", "split = 'test'", "--json").json()
+    for name, right in (("a.jsonl", 3), ("b.jsonl", 4)):
+        told = [
+            {"id": row["id"], "seed": seed,
+             "prediction": row["label"] if (i + seed) % 5 < right else "topic00"}
+            for seed in range(3) for i, row in enumerate(rows)
+        ]  # fmt: skip
+        (made.folder / name).write_text("".join(json.dumps(one) + "\n" for one in told), "utf-8")
+    said = curator(made.folder, "measure", "main~2", "main~1", "--scores", "a.jsonl", "b.jsonl")
+    assert 0 == said.code, said.err
+
+    said = curator(made.folder, "report", "main", "--out", "r.html")
+    assert 0 == said.code, said.err
+    facts = json.loads((made.folder / "r.json").read_text("utf-8"))
+    page = (made.folder / "r.html").read_text("utf-8")
+
+    assert {"label_errors", "augment"} <= {s["step"] for s in facts["attribution"]["steps"]}
+    assert "Which step brought it" in page
+    notes = {one["step"]: one["notes"] for one in facts["impacts"] if one["tier"] == "probe"}
+    assert any("Classes the change touched" in note for note in notes["label_errors"])
+    assert any("dropping as many of the same classes" in note for note in notes["label_errors"])
+    outside = [one["step"] for one in facts["impacts"] if one["tier"] == "outside"]
+    assert ["label_errors"] == outside
