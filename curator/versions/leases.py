@@ -89,7 +89,7 @@ def _machine() -> str | None:
     A container has the kernel of its host but numbers of its own, so a name alone is not enough.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8")
         space = Path("/proc/self/ns/pid").readlink().name
     except OSError:  # no Linux: leases there run out by themselves
         return None

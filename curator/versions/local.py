@@ -217,6 +217,11 @@ def _as_store_error(path: Path) -> Iterator[None]:
                 f"{path}: no space left on the disk; nothing is half-written and every committed "
                 "version is whole: free some space and run again"
             ) from fault
+        if fault.errno == errno.EFBIG:
+            raise StoreError(
+                f"{path}: larger than this process may write (see `ulimit -f`); nothing is "
+                "half-written and every committed version is whole: raise the limit and run again"
+            ) from fault
         if fault.errno in _NOT_ALLOWED:
             raise StoreError(
                 f"{path}: no permission ({fault.strerror}); give this user the right to read and "

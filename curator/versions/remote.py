@@ -37,10 +37,23 @@ _KEYS = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
 # Without one of these the library would ask the machine's metadata service.
-_S3_KEYS = (
-    "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_METADATA_ENDPOINT", "AWS_SKIP_SIGNATURE",
-)  # fmt: skip
+_NAMED = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_METADATA_ENDPOINT",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_SKIP_SIGNATURE",
+    ),
+    "gs": (
+        "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_SKIP_SIGNATURE", "GCE_METADATA_HOST",
+    ),
+    "az": (
+        "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_TOKEN", "AZURE_STORAGE_CLIENT_ID",
+        "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_STORAGE_USE_EMULATOR",
+        "AZURE_SKIP_SIGNATURE", "IDENTITY_ENDPOINT", "MSI_ENDPOINT",
+    ),
+}  # fmt: skip
 # What servers answer, by the code in their reply; the first that fits.
 _REASONS = (
     ("no keys", ("169.254.169.254", "metadata.google.internal", "InstanceCredential")),
@@ -214,6 +227,11 @@ class RemoteFolder:
             "network": f"the server of {self._scheme}://{self._bucket} cannot be reached; check "
             "the network and the endpoint, then run again: nothing is half-written",
         }
+        if not hasattr(self, "_store"):  # no server was asked yet
+            told[""] = (
+                "the credentials or settings cannot be read; check the environment variables "
+                f"{_KEYS[self._scheme]} (their values are never shown)"
+            )
         unknown = f"the server answered with a fault of another kind ({type(fault).__name__}"
         code = re.search(r"<Code>(\w{1,60})</Code>", str(fault))
         unknown += f", {code[1]})" if code else ")"
@@ -225,12 +243,12 @@ def _connect(scheme: str, bucket: str) -> S3Store | GCSStore | AzureStore:
 
     retry: Any = _RETRY
     options: Any = {"timeout": timedelta(seconds=120), "connect_timeout": timedelta(seconds=5)}
+    if not any(name in os.environ for name in _NAMED[scheme]):
+        raise ValueError("InstanceCredential")  # nobody is asked who was not named
     if scheme == "gs":
         return GCSStore(bucket, client_options=options, retry_config=retry)
     if scheme == "az":
         return AzureStore(bucket, client_options=options, retry_config=retry)
-    if not any(name in os.environ for name in _S3_KEYS):
-        raise ValueError("InstanceCredential")  # nobody is asked who was not named
     endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
     if endpoint.startswith("http://"):  # the user named a server without TLS
         options["allow_http"] = True

@@ -1,5 +1,6 @@
 """The four functions of a store behave alike on a disk and on a real S3 protocol server."""
 
+import os
 import threading
 import traceback
 
@@ -95,6 +96,70 @@ def test_addresses_of_one_store_are_written_in_one_way(s3):
 def test_an_address_of_no_known_kind_is_refused_with_those_there_are(address):
     with pytest.raises(StoreError, match=r"not an address of a store; use a folder, or s3://buck"):
         open_store(address, create=False)
+
+
+NO_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+
+
+@pytest.fixture
+def no_keys(monkeypatch):
+    """An environment that names no keys of any cloud."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GOOGLE_", "GCE_", "AZURE_", "IDENTITY_", "MSI_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_keys")
+@pytest.mark.parametrize("scheme", NO_KEYS)
+def test_without_keys_the_variables_to_set_are_named_and_no_machine_is_asked(scheme):
+    with pytest.raises(StoreError, match=f"no credentials were found; .*{NO_KEYS[scheme]}"):
+        RemoteFolder(f"{scheme}://corpora/x")
+
+
+@pytest.mark.usefixtures("no_keys")
+@pytest.mark.parametrize(
+    ("scheme", "settings"),
+    [
+        ("gs", {"GOOGLE_SKIP_SIGNATURE": "true"}),
+        ("az", {"AZURE_STORAGE_ACCOUNT_NAME": "kim", "AZURE_STORAGE_ACCOUNT_KEY": "a2ltCg=="}),
+    ],
+)
+def test_an_address_at_google_or_azure_is_written_in_one_way(monkeypatch, scheme, settings):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    for told in (f"{scheme}://corpora/x/y", f"{scheme}://corpora/x/y/", f"{scheme}:/corpora/x/y"):
+        assert f"{scheme}://corpora/x/y" == RemoteFolder(told).address
+
+
+@pytest.mark.usefixtures("no_keys")
+@pytest.mark.parametrize(
+    ("scheme", "settings"),
+    [
+        ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"private_key": "SHOULDSTAYHIDDEN"'}),
+        ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/SHOULDSTAYHIDDEN.json"}),
+        (
+            "az",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "kim",
+             "AZURE_STORAGE_ACCOUNT_KEY": "no base64 SHOULDSTAYHIDDEN"},
+        ),
+    ],
+    ids=["a key that is cut", "a key file that is not there", "a key that is none"],
+)  # fmt: skip
+def test_keys_of_google_or_azure_that_are_none_are_refused_and_not_shown(
+    monkeypatch, scheme, settings
+):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    told, shown = told_by(lambda _: RemoteFolder(f"{scheme}://corpora/x"), None)
+
+    assert told.startswith(f"{scheme}://corpora/x: ")
+    assert "environment variables" in told
+    assert "SHOULDSTAYHIDDEN" not in shown
 
 
 ACTIONS = {
