@@ -7,6 +7,7 @@ no change; what only a program would write is refused, with words.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -97,6 +98,32 @@ def value_of(cell: str, kind: pa.DataType) -> Any:
             raise ValueError(f"found {cell!r}, expected a whole number")
         return int(told) if told.lstrip("+-").isdecimal() else int(number)
     return number
+
+
+def list_of(cell: str, known: set[str] | None) -> list[Any]:
+    """Read a cell of labels, spans or messages, which is a list in JSON.
+
+    Args:
+        cell: What stands there.
+        known: Labels that may be given, where it is a set of labels.
+
+    Raises:
+        ValueError: It is no list, or a label does not exist.
+    """
+    try:
+        value = json.loads(cell)
+    except ValueError as fault:
+        raise ValueError(f"found {cell[:60]!r}, expected JSON as exported: {fault}") from fault
+    if not isinstance(value, list):
+        raise ValueError(f"found {cell[:60]!r}, expected a list in JSON")  # noqa: TRY004
+    if known is None:
+        return value
+    if unknown := sorted(str(label) for label in value if label not in known):
+        near = difflib.get_close_matches(unknown[0], sorted(known), n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        allow = f"Mend it, or allow it with --new-label {unknown[0]!r}"
+        raise ValueError(f"label {unknown[0]!r} does not exist.{meant} {allow}")
+    return sorted(value)
 
 
 def _float(text: str) -> float | None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 import connectors
 from curator import schema
-from curator.edit_cells import is_editable, rewritten, says_the_same, spelt, value_of
+from curator.edit_cells import is_editable, list_of, rewritten, says_the_same, spelt, value_of
 from curator.errors import RowError, StoreError
 from curator.exporting import keep_place
 from curator.label_maps import label_maps, renamed
@@ -27,7 +27,7 @@ from curator.options import unknown_name
 from curator.putting import REVIEWS
 from curator.query import rows_of
 from curator.replaying import run_of
-from curator.tasks import action_of
+from curator.tasks import action_of, task_of
 from curator.versions.differences import cells_json
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.merging import CONFLICT_SCHEMA, MACHINE
@@ -127,7 +127,7 @@ def export_edits(store: Store, query: str, *, out: Path, to: str, **only: str | 
 def editable(rows: pa.Table) -> list[str]:
     """Name the columns that a person may change, in the order of a file."""
     own = [n for n in schema.user_columns(rows) if is_editable(rows.schema.field(n).type)]
-    return ["text", "label", "weight", *own]
+    return [*task_of(rows).columns, "weight", *own]
 
 
 def _sheet(rows: pa.Table, told: pa.Table | None) -> pa.Table:
@@ -190,6 +190,7 @@ def apply_edits(
         faults = f"{count} faults" if count > 1 else "1 fault"
         raise RowError(f"{file}: nothing was applied, {faults} in the file\n{lines}")
     changed = {row: dict(values) for row, values in _settled(sheet, cells)}
+    _check_form(sheet, changed)
     conflicts = pa.Table.from_pylist(
         [sheet.conflict(clash, by=by, reason=reason) for clash in sheet.clashes],
         schema=CONFLICT_SCHEMA,
@@ -219,6 +220,18 @@ def branch_start(store: Store, branch: str) -> tuple[Version, list[str]]:
     return head, [note]
 
 
+def _check_form(sheet: _Sheet, changed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that rows keep the form of their task, as spans that lie within their text."""
+    fault_of = task_of(sheet.rows).value_fault
+    faults = [
+        f"row {row}: {fault}"
+        for row, cells in changed.items()
+        if fault_of and (fault := fault_of({**sheet.now[row], **cells}))
+    ]
+    if faults:
+        raise RowError("nothing was applied\n" + "\n".join(faults))
+
+
 def _known_labels(store: Store, base: Version, rows: pa.Table) -> set[str]:
     maps = label_maps(base.transforms)
     known = {new for m in maps for news in m["split"].values() for new in news}
@@ -226,7 +239,7 @@ def _known_labels(store: Store, base: Version, rows: pa.Table) -> set[str]:
         declared = run_of(store, base).labels
     except StoreError:  # committed by no run: the rows alone say which labels there are
         declared = ()
-    return known | set(rows["label"].to_pylist()) | {renamed(label, maps) for label in declared}
+    return known | task_of(rows).labels(rows) | {renamed(label, maps) for label in declared}
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +379,8 @@ class _Sheet:
         if made:
             told = f"found {cell!r} where {was!r} was: a spreadsheet program made {made} of it"
             return f"{told}; format the column as text, put it back and save again", None
-        if name in ("text", "label", "weight") and not cell.strip():
+        task = task_of(self.rows)
+        if name in (*task.columns, "weight") and not cell.strip():
             return f"it is empty; give the {name}, or leave it as it was ({was!r})", None
         if name == "label":
             label = cell.strip()
@@ -374,10 +388,15 @@ class _Sheet:
             allow = f"it, or allow it with --new-label {label!r}"
             return (None if label in self.known else unknown + allow), label
         try:
-            value = value_of(cell, self.rows.schema.field(name).type)
+            kind = self.rows.schema.field(name).type
+            value = (
+                list_of(cell, self.known if name in task.relabelled else None)
+                if (pa.types.is_list(kind))
+                else value_of(cell, kind)
+            )
         except ValueError as fault:
             return str(fault), None
-        if name == "weight" and value < 0:
+        if name == "weight" and isinstance(value, float) and value < 0:
             return f"found {cell!r}, expected a weight of 0 or more", None
         return None, value
 

@@ -26,6 +26,8 @@ from curator.impact.planning import PLANNED, POWER, default_margin
 from curator.impact.sequence import visible_at_last_look
 from curator.label_maps import label_maps, renamed
 from curator.masking import Shown, own_kinds
+from curator.query import as_told
+from curator.tasks import task_of
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
@@ -158,7 +160,10 @@ def _version(store: Store, steps: Sequence[Step], at: int, cli: str) -> reports.
 
 def _corpus(store: Store, head: Version, about: RunAbout, cli: str) -> reports.CorpusFacts:
     rows = served(store.rows(head), head.transforms)
-    by_class = Counter(zip(rows["label"].to_pylist(), rows["split"].to_pylist(), strict=True))
+    sets, splits = task_of(rows).label_sets(rows), rows["split"].to_pylist()
+    by_class = Counter(
+        (label, split) for here, split in zip(sets, splits, strict=True) for label in here
+    )
     declared = {renamed(label, label_maps(head.transforms)) for label in about.labels}
     names = sorted({label for label, _ in by_class} | declared)
     return reports.CorpusFacts(
@@ -204,8 +209,9 @@ def _issues(
         "personal_data",
     }  # these look at test rows too
     looked_at = sum(n for split, n in splits.items() if everywhere or split == "train")
-    texts = dict(zip(before["id"].to_pylist(), before["text"].to_pylist(), strict=True))
-    labels = dict(zip(before["id"].to_pylist(), before["label"].to_pylist(), strict=True))
+    told = as_told(before)
+    texts = dict(zip(told["id"].to_pylist(), told["text"].to_pylist(), strict=True))
+    labels = dict(zip(told["id"].to_pylist(), told["label"].to_pylist(), strict=True))
     tests = set(before.filter(pc.equal(before["split"], "test"))["id"].to_pylist())
     alive = set(last["id"].to_pylist())
     acted = {d["row_id"]: d for d in decisions.to_pylist()}

@@ -17,6 +17,7 @@ from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
 from curator.registry import MODEL_NEEDS, needs_of
 from curator.running import BRANCH, import_of, step_key, step_names
+from curator.tasks import task_of
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
@@ -48,7 +49,9 @@ def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
         language=recipe.language,
         base=recipe.base,
     )
-    missing = finetune.count_missing(imported.rows["text"].to_pylist(), context.model, cache=cache)
+    missing = finetune.count_missing(
+        task_of(imported.rows).input_text(imported.rows).to_pylist(), context.model, cache=cache
+    )
     steps = _steps(recipe, imported, context, store, first, missing)
     return {"name": recipe.name, "steps": steps, "notes": _notes(recipe, imported, context)}
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from curator.decide import REASONS
 from curator.errors import StoreError
 from curator.options import unknown_name
+from curator.tasks import task_of
 from curator.versions.listing import LogEntry
 from curator.versions.manifest import Version
 from curator.versions.store import Store
@@ -138,8 +139,7 @@ def _changed(store: Store, line: Sequence[Version]) -> pl.DataFrame:
 def _touched(store: Store, version: Version) -> Iterator[dict[str, Any]]:
     parent = store.version(version.parents[0])
     known = {r["id"]: r for table in (store.rows(version), store.rows(parent))
-             for r in table.select(["id", "text", "label", "split", "source", "source_row"])
-             .to_pylist()}  # fmt: skip
+             for r in as_told(table).to_pylist()}  # fmt: skip
     doubts: dict[str, list[dict[str, Any]]] = {}
     for finding in store.findings(version).to_pylist():
         if finding["flagged"] or finding["issue_type"] == "label_conflict":
@@ -149,6 +149,13 @@ def _touched(store: Store, version: Version) -> Iterator[dict[str, Any]]:
     for row_id, found in doubts.items():
         only = {"row_id": row_id, "action": DOUBT, "step": version.step.name}
         yield _record(only | {"score": found[0]["score"]}, found, known)
+
+
+def as_told(rows: pa.Table) -> pa.Table:
+    """Give rows of any task with `text` and `label` as their input and what they teach."""
+    task = task_of(rows)
+    columns = {"id": rows["id"], "text": task.input_text(rows), "label": task.target_text(rows)}
+    return pa.table({**columns, **{n: rows[n] for n in ("split", "source", "source_row")}})
 
 
 def _record(
@@ -187,7 +194,12 @@ def every_entry(store: Store) -> list[LogEntry]:
 def class_counts(store: Store, version: Version) -> pa.Table:
     """Count rows by label and split."""
     rows = store.rows(version)
-    counts = rows.group_by(["label", "split"]).aggregate([("id", "count")])
+    sets = task_of(rows).label_sets(rows)
+    splits = rows["split"].to_pylist()
+    told = [(label, split) for here, split in zip(sets, splits, strict=True) for label in here]
+    kinds = pa.schema([("label", pa.string()), ("split", pa.string()), ("id", pa.int64())])
+    each = pa.Table.from_pylist([{"label": a, "split": b, "id": 1} for a, b in told], schema=kinds)
+    counts = each.group_by(["label", "split"]).aggregate([("id", "count")])
     return counts.rename_columns(["label", "split", "rows"]).sort_by(
         [("split", "ascending"), ("rows", "descending"), ("label", "ascending")]
     )

@@ -105,7 +105,7 @@ LAYERS = (
     ("curator.versions", "curator.versions.*"),
     (
         "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
-        "curator.impact.answers", "curator.impact.outside", "curator.impact.placebo",
+        "curator.impact.answers", "curator.impact.banks", "curator.impact.outside", "curator.impact.placebo",
         "curator.impact.lengths", "curator.impact.trainer", "curator.impact.trials",
     ),
     (

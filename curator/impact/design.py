@@ -19,6 +19,7 @@ import finetune
 from curator import schema
 from curator.context import Context, served
 from curator.errors import MeasureError
+from curator.impact.banks import no_bank, unmeasured
 from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
 from curator.impact.kept import Kept
@@ -192,6 +193,8 @@ def prepare(
     Raises:
         MeasureError: The versions share no test row.
     """
+    if reason := no_bank(before.rows, after.rows):
+        return unmeasured(before.version, after.version, after.rows, tier, spec, reason)
     test = shared_test_rows(before, after)
     margin = spec.margin if spec.margin is not None else default_margin(len(test.ids))
     blank = Measurement(

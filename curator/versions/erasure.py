@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from curator import schema
 from curator.errors import StoreError
+from curator.rewriting import texts_of
 from curator.versions import freeze, parts, records, refs, superseding
 from curator.versions.leases import Lease
 from curator.versions.local import LocalFolder
@@ -181,7 +182,8 @@ class _Eraser:
         for _, table in self._tables():
             kind = kind_of(table)
             if kind == "rows":
-                self.traces.texts |= set(self._of(table, within=True)["text"].to_pylist())
+                gone = self._of(table, within=True)
+                self.traces.texts |= set(texts_of(gone)[0].to_pylist())
             elif kind is not None:
                 self.traces.texts |= set(quoted(table, self.traces.ids))
         self.traces.texts.discard("")
@@ -189,8 +191,10 @@ class _Eraser:
         for _, table in self._tables():
             if kind_of(table) == "rows":
                 others = self._of(table, within=False)
-                same = pc.is_in(others["text"], said)
-                self.twins |= set(others["id"].filter(same).to_pylist())
+                texts, owner = texts_of(others)
+                same = pc.is_in(texts, said).to_numpy(zero_copy_only=False)
+                ids = others["id"].to_pylist()
+                self.twins |= {ids[at] for at in owner[same].tolist()}
 
     def _of(self, rows: pa.Table, *, within: bool) -> pa.Table:
         """Give the rows that go, or those that stay."""
