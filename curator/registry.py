@@ -117,7 +117,8 @@ def hide_personal(rows: pa.Table, findings: pa.Table, *, action: Hiding = "mask"
     """
     del rows
     act: Action = "drop" if action == "drop" else "edit"
-    return Rule(dict.fromkeys(findings["issue_type"].unique().to_pylist(), act))
+    kinds = findings["issue_type"].unique().to_pylist()
+    return Rule({kind: act for kind in kinds if kind != "span_edit"})
 
 
 def act(
@@ -172,7 +173,6 @@ STEPS: dict[str, StepKind] = {
         version=1,
         serving=hidden,
         serves=lambda options: options["action"] != "drop",
-        tasks=("classification", "multilabel", "corpus"),
     ),
     "quality": StepKind(quality, act, version=1, issues=QUALITY_ISSUES),
     "language": StepKind(language, act, version=1, issues=LANGUAGE_ISSUES),
@@ -276,9 +276,7 @@ def bind_step(
     return options, faults
 
 
-def _bind_own(
-    given: Mapping[str, Any], base: Path | None
-) -> tuple[dict[str, Any], list[Fault]]:
+def _bind_own(given: Mapping[str, Any], base: Path | None) -> tuple[dict[str, Any], list[Fault]]:
     """Load the function that `use` names, and check its options and those of the rule."""
     use, code = given.get("use"), given.get("code")
     if not isinstance(use, str):

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from curator.errors import StepError
 from curator.identifiers import KINDS, Found, Kind, apart, personal_spans
+from curator.rewriting import rewritten, suggestion_of, texts_of
 from curator.schema import findings
 from curator.spans import narrow
 from curator.surrogates import own_surrogates, surrogate
+from curator.tasks import task_of
 from curator.terms import PACKED, pattern_spans, term_spans, unpacked
 
 Hiding = Literal["mask", "surrogate", "drop"]
@@ -49,7 +52,7 @@ def personal_data(
     """Find personal data: e-mail, phones, cards, ids, secrets, names, addresses, your own terms.
 
     Args:
-        rows: Rows with id and text; any split (test rows are hidden when served, never dropped).
+        rows: Rows of any task; any split (test rows are hidden when served, never dropped).
         outside: Gives key and model where an option asks for them.
         kinds: What to look for.
         action: mask puts [EMAIL] in its place, surrogate a made-up value of the same shape, the
@@ -63,15 +66,33 @@ def personal_data(
 
     Returns:
         One finding per row and kind, in row order, then KINDS, then your own kinds. Issue type
-        personal_KIND, score 1; the evidence gives places in code points (`email at 5..21`), the
-        suggestion is the text with everything found hidden, null where rows are dropped.
+        personal_KIND, score 1; the evidence gives places in code points (`email at 5..21`; of
+        messages `email at 5..21 of text 2`), the suggestion is the text with everything found
+        hidden (a JSON object of the changed cells where spans or messages are concerned), null
+        where rows are dropped. Issue type span_edit: a text that stays as it is, as a span in it
+        could not be moved along; its personal data is told, unflagged.
 
     Raises:
         StepError: A pattern runs away, or a key or model is not there.
     """
     hide = _Hide(kinds, action, regions, own, model, key_id)
-    ids, texts = rows["id"].to_pylist(), rows["text"].to_pylist()
-    return findings(_records(ids, texts, hide, outside))
+    texts, owners = texts_of(rows)
+    key = outside.key(hide.key_id) if action == "surrogate" else None
+    ids = [rows["id"][at].as_py() for at in owners.tolist()]
+    found = list(_found(ids, texts.to_pylist(), hide, outside))
+    by_row: dict[int, list[tuple[int, list[Found]]]] = {}
+    for at, owner in enumerate(owners.tolist()):
+        by_row.setdefault(owner, []).append((at, found[at]))
+    here = {at for at, some in by_row.items() if any(one for _, one in some)}
+    if action == "drop":
+        said, unedited = dict.fromkeys(here), set[int]()
+    else:
+        said, unedited = _suggestions(rows, sorted(here), texts, found, key)
+    return findings(
+        record
+        for at in sorted(here)
+        for record in _records(rows["id"][at].as_py(), by_row[at], said.get(at), at in unedited)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +107,62 @@ class _Hide:
     key_id: str | None
 
 
+def _suggestions(
+    rows: pa.Table, here: list[int], texts: pa.Array, found: list[list[Found]], key: bytes | None
+) -> tuple[dict[int, str | None], set[int]]:
+    """Give what rows with personal data should read, and which cannot be edited under a span."""
+    if task_of(rows).is_plain_text:
+        said = {at: replaced(texts[at].as_py(), found[at], key) for at in here}
+        return dict(said), set()
+    known = dict(zip(texts.to_pylist(), found, strict=True))
+    # A span may cover a value that only its sentence told to be one: a name behind "Dear Ms".
+    for text, some in list(known.items()):
+        for one in some:
+            value = text[one.start : one.end]
+            known.setdefault(value, [Found(0, len(value), one.kind)])
+
+    def fix(some: pa.Array) -> pa.Array:
+        hidden = [text and replaced(text, _inside(text, known), key) for text in some.to_pylist()]
+        return pa.array(hidden, pa.string())
+
+    few = rows.take(pa.array(here, pa.int64()))
+    made = rewritten(few, fix)
+    unedited = {here[at] for at in np.flatnonzero(made.unedited).tolist()}
+    whole = {at: suggestion_of(few, made.rows, n) for n, at in enumerate(here)}
+    return {at: None if at in unedited else said for at, said in whole.items()}, unedited
+
+
+def _inside(text: str, known: Mapping[str, list[Found]]) -> list[Found]:
+    """Give what was found in a text; of other words of a span, what they are by themselves."""
+    return known[text] if text in known else personal_spans(text)
+
+
 def _records(
-    ids: Sequence[str], texts: Sequence[str | None], hide: _Hide, outside: Outside
+    row_id: str,
+    found: Sequence[tuple[int, list[Found]]],
+    suggestion: str | None,
+    unedited: bool,  # noqa: FBT001
 ) -> Iterator[dict[str, object]]:
-    key = outside.key(hide.key_id) if hide.action == "surrogate" else None
-    for row_id, text, found in zip(ids, texts, _found(ids, texts, hide, outside), strict=True):
-        if not found or text is None:
-            continue
-        suggestion = None if hide.action == "drop" else replaced(text, found, key)
-        for kind in dict.fromkeys(sorted((one.kind for one in found), key=_rank)):
-            places = ", ".join(f"{one.start}..{one.end}" for one in found if one.kind == kind)
-            yield {
-                "row_id": row_id,
-                "check": "personal_data",
-                "issue_type": ISSUE + kind,
-                "score": 1.0,
-                "suggestion": suggestion,
-                "evidence": f"{kind} at {places}",
-            }
+    common = {"row_id": row_id, "check": "personal_data"}
+    all_kinds = (one.kind for _, some in found for one in some)
+    for kind in dict.fromkeys(sorted(all_kinds, key=_rank)):
+        places = ", ".join(
+            f"{one.start}..{one.end}" + (f" of text {n}" if len(found) > 1 else "")
+            for n, (_, some) in enumerate(found, 1)
+            for one in some
+            if one.kind == kind
+        )
+        yield {
+            **common,
+            "issue_type": ISSUE + kind,
+            "score": 1.0,
+            "suggestion": suggestion,
+            "evidence": f"{kind} at {places}",
+            "flagged": not unedited,
+        }
+    if unedited:
+        told = "personal data crosses a span that cannot be moved along; nothing was changed"
+        yield {**common, "issue_type": "span_edit", "evidence": told}
 
 
 def _rank(kind: str) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from curator.decide import decide
 from curator.errors import StepError
 from curator.outside import OUTSIDE, named_entities, surrogate_key
 from curator.registry import STEPS, bind_step
+from curator.tasks import MESSAGES, SPANS
 from curator.terms import packed, term_spans, terms_of
 
 KEY = b"a key of the tests only"
@@ -268,3 +269,56 @@ def test_all_rows_alike_give_all_findings_alike():
     found = found_in(*["bob@site.example"] * 50)
     assert {f["evidence"] for f in found} == {"email at 0..16"}
     assert len(found) == 50
+
+
+# other tasks
+
+
+def of_task(n, **columns):
+    common = {
+        "id": [f"row{i}" for i in range(n)],
+        "group": ["g"] * n,
+        "split": ["train"] * n,
+        "weight": pa.array([1.0] * n, pa.float32()),
+        "source": pa.nulls(n, pa.string()),
+        "source_row": pa.nulls(n, pa.int64()),
+        "parent": pa.nulls(n, pa.string()),
+        "step": ["import"] * n,
+    }
+    return pa.table({**common, **columns})
+
+
+def decided(rows):
+    findings = personal_data(rows, TOOLS)
+    rule = STEPS["personal_data"].rule(rows, findings, action="mask")
+    return findings, decide(rows, findings, rule, step="personal_data").rows
+
+
+def test_spans_move_along_with_what_is_hidden():
+    spans = [{"start": 8, "end": 16, "label": "PER"}, {"start": 38, "end": 43, "label": "ORG"}]
+    text = "Dear Ms Jane Doe, mail bob@site.co at Monzo"
+    rows = of_task(1, text=[text], spans=pa.array([spans], SPANS))
+    _, made = decided(rows)
+    (after,), (moved,) = made["text"].to_pylist(), made["spans"].to_pylist()
+    assert after == "Dear Ms [NAME], mail [EMAIL] at Monzo"
+    assert ["[NAME]", "Monzo"] == [after[s["start"] : s["end"]] for s in moved]
+
+
+def test_a_span_that_cannot_move_along_leaves_the_row_and_says_so():
+    spans = [{"start": 5, "end": 9, "label": "HALF"}]
+    rows = of_task(1, text=["mail bob@site.example"], spans=pa.array([spans], SPANS))
+    findings, made = decided(rows)
+    assert ["personal_email", "span_edit"] == findings["issue_type"].to_pylist()
+    assert [False, True] == findings["flagged"].to_pylist()
+    assert made["text"].to_pylist() == ["mail bob@site.example"]
+
+
+def test_messages_are_hidden_one_by_one():
+    said = [
+        {"role": "user", "content": "my mail is bob@site.example"},
+        {"role": "assistant", "content": "thanks, bob@site.example"},
+    ]
+    findings, made = decided(of_task(1, messages=pa.array([said], MESSAGES)))
+    assert findings["evidence"].to_pylist() == ["email at 11..27 of text 1, 8..24 of text 2"]
+    (after,) = made["messages"].to_pylist()
+    assert ["my mail is [EMAIL]", "thanks, [EMAIL]"] == [m["content"] for m in after]
