@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -336,7 +337,10 @@ class Studio:
         """Ask through the SDK, whose own errors print the headers, session cookie included."""
         http = self._transport
         try:
-            return ask()
+            with warnings.catch_warnings():
+                # The SDK renews tokens by a method that pydantic no longer likes.
+                warnings.filterwarnings("ignore", message="The `parse_obj` method is deprecated")
+                return ask()
         except self._api_error as fault:
             raise self._refused(about, fault.status_code or 0, fault.body) from None
         except http.ConnectError as fault:

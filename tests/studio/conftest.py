@@ -184,12 +184,18 @@ def doubted(tmp_path_factory):
 
 
 @pytest.fixture
-def desk(doubted, curator, people, server, monkeypatch, request, tmp_path):
-    """A copy of the small corpus, and a project name of its own."""
+def desk_of(curator, people, server, monkeypatch):
+    """Sit down at a corpus: `desk_of(folder, title)` -> (desk, people, command line)."""
     monkeypatch.setenv("LABEL_STUDIO_URL", server.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", server.tokens["admin@example.test"])
+    return lambda folder, title: (Desk(folder, curator, people["admin"], title), people, curator)
+
+
+@pytest.fixture
+def desk(doubted, desk_of, request, tmp_path):
+    """A copy of the small corpus, and a project name of its own."""
     folder = Path(shutil.copytree(doubted, tmp_path / "desk"))
-    return Desk(folder, curator, people["admin"], request.node.name[-50:])
+    return desk_of(folder, request.node.name[-50:])[0]
 
 
 @pytest.fixture(scope="session")

@@ -172,6 +172,11 @@ class StudioServer:
                 self.process.kill()
                 self.process.wait()
 
+    def kill(self):
+        """End the process as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
     def sign_up(self, who):
         """Make a user by the invite link, the only way that keeps the password; gives the token."""
         link = json.loads(self._admin("api/invite"))["invite_url"]
