@@ -140,6 +140,20 @@ def _most_suspicious(finding: Mapping[str, Any]) -> tuple[float, str]:
     return -(finding["score"] or 0.0), finding["row_id"]
 
 
+def refuse_unknown(limits: Sequence[str], recipe: Path | None) -> None:
+    """Refuse limits that cannot be read or broken, before any work is done.
+
+    Where own checks are asked, whose issue types are not known yet, names are looked at afterwards.
+
+    Raises:
+        CuratorError: A limit that cannot be read, or an issue type that no check gives.
+    """
+    asked = [limit(one) for one in limits]
+    own = recipe is not None and any(step.kind == OWN for step in load(recipe).steps)
+    if not own and not installed_checks():
+        check_known(asked, ())
+
+
 def check(  # noqa: PLR0913 - each is an option of the command line
     wanted: str,
     *,

@@ -146,7 +146,8 @@ def language(
             share of its letters, 0..1.
 
     Returns:
-        Findings: language (flagged: known and not expected), mixed_language (flagged),
+        Findings: language (known and not expected; flagged where half of the texts share one
+        language or `expect` says which belong), mixed_language (flagged),
         unknown_language (not flagged: a doubt about the tool, not about the row).
     """
     texts = texts_of(rows)
@@ -154,12 +155,15 @@ def language(
     known = Counter(code for code in found.language if code != UNKNOWN)
     common = {k for k, n in known.items() if n >= max(_SHARE * known.total(), _TEXTS)}
     wanted = set(expect) or common or {k for k, _ in known.most_common(1)}
+    # Where no language has half of the texts, none is expected, and none is foreign.
+    is_clear = bool(expect) or 2 * max(known.values(), default=0) >= known.total()
     named = "/".join(sorted(wanted)) or UNKNOWN
     foreign = [i for i, k in enumerate(found.language) if k != UNKNOWN and k not in wanted]
     unknown = [i for i, k in enumerate(found.language) if k == UNKNOWN]
     mixtures = _mixtures(texts, found, mixed, wanted)
     return together([
-        doubts(rows, foreign, issue_type="language", check=CHECK, score=found.confidence[foreign],
+        doubts(rows, foreign, issue_type="language", check=CHECK, flagged=is_clear,
+               score=found.confidence[foreign],
                evidence=[f"{found.language[i]} ({found.script[i]} script, confidence "
                          f"{found.confidence[i]:.2f}), expected {named}" for i in foreign]),
         doubts(rows, [*mixtures], issue_type="mixed_language", check=CHECK,

@@ -42,10 +42,9 @@ def check(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 ) -> None:
     """Run all checks; change nothing."""
     from curator.checking import check as run_checks
-    from curator.issues import limit
+    from curator.checking import refuse_unknown
 
-    for one in fail_on or ():
-        limit(one)  # a limit that cannot be read is told before the work
+    refuse_unknown(fail_on or (), recipe)
     found = run_checks(
         wanted, store=store_or_none(), cache=cache_here(), recipe=recipe, against=against,
         every=every, text=text, label=label, examples=Session.examples,

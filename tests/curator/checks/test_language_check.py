@@ -75,3 +75,15 @@ def test_a_brand_in_latin_letters_does_not_make_a_chinese_text_mixed():
 def test_nothing_known_expects_nothing():
     assert UNKNOWN == languages_of(pl.Series(["12345"])).language[0]
     assert {(0, "unknown_language")} == set(found(["12345"]))
+
+
+def test_where_no_language_has_half_of_the_texts_none_is_foreign():
+    texts = [
+        "Wo ist meine Karte geblieben, ich warte schon so lange",
+        "où est ma carte bancaire, je l'attends depuis lundi",
+        "dove si trova la mia carta, la aspetto da lunedì scorso",
+        "¿dónde está mi tarjeta? la espero desde el lunes",
+    ]
+
+    assert not any(f["flagged"] for f in found(texts).values())
+    assert any(f["flagged"] for f in found(texts, expect=("de",)).values())
