@@ -277,9 +277,17 @@ def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     seeds: measuring.Seeds = None,
     time_limit: measuring.TimeLimit = None,
     files: measuring.Files = "jsonl",
+    kind_of_change: Annotated[
+        bool, typer.Option(help="Also claim it of this kind of change, other rows chosen.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what the change from version A to version B did to the model, with its error bar."""
+    if kind_of_change:
+        measuring.wider(
+            a, b, tier=tier, recipe=recipe, trains=scores or train_with, as_json=as_json
+        )
+        return
     from curator.gating import measure as measure_change
     from curator.trainers import outside
 
@@ -293,7 +301,12 @@ def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 @app.command()
 def export(
     ref: Ref,
-    to: Annotated[str, typer.Option(help="parquet, jsonl, csv, xlsx or hf.")] = "parquet",
+    to: Annotated[
+        str,
+        typer.Option(
+            help="parquet, jsonl, csv, xlsx, hf; by task alpaca, sharegpt, messages, conll, spacy."
+        ),
+    ] = "parquet",
     out: Annotated[Path, typer.Option(help="Folder; gets one file per split.")] = Path("export"),
 ) -> None:
     """Write the rows of a version for other programs, after checking its test lock."""

@@ -57,9 +57,7 @@ def explore(
     labels = held["label"].to_pylist()
     groups = item_groups(labels, context.embed(held["text"].to_pylist()), seed=GROUP_SEED)
     if groups.unusable:
-        raise MeasureError(
-            f"--explore: of the training rows both versions share, {groups.unusable}"
-        )
+        raise MeasureError(f"of the training rows both versions share, {groups.unusable}")
     fit = fit_spec("probe", spec, context)
     folds = np.array([_fold(group) for group in held["group"].to_pylist()])
     one, other = (_right(side, held, folds, fit, context) for side in sides)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from curator import show
-from curator.session import Json, Ref, print_json, progress, store_here
+from curator.session import Json, Ref, print_json, progress, seen_values, store_here
 
 Recipe = Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")]
 Of = Annotated[str, typer.Argument(help="Version id (6 digits or more), branch or tag.")]
@@ -106,7 +106,7 @@ def scores(
     """Score a version on its frozen test rows, and show where its model goes wrong."""
     from curator.scoring import scores as score
 
-    found = score(store_here(), version, tier=tier, recipe=recipe, progress=progress())
+    found = seen_values(score(store_here(), version, tier=tier, recipe=recipe, progress=progress()))
     if as_json:
         print_json(found)
         return

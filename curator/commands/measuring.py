@@ -45,6 +45,26 @@ def register(app: typer.Typer) -> None:
     app.command()(gate)
 
 
+def wider(
+    a: str, b: str, *, tier: str | None, recipe: Path | None, trains: object, as_json: bool
+) -> None:
+    """Claim of this change, and of this kind of change."""
+    from curator.kinds import measured_as_kind
+
+    if trains:
+        raise MeasureError(
+            "--kind-of-change trains on parts of the rows, so it goes with our own tiers only; "
+            "leave out --train-with and --scores"
+        )
+    found = measured_as_kind(store_here(), a, b, tier=tier, recipe=recipe, progress=progress())
+    if as_json:
+        print_json(found)
+        return
+    show.impact(found)
+    if found["kind_of_change"]:
+        show.say(found["kind_of_change"]["sentence"])
+
+
 def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     a: Ref,
     b: Ref,

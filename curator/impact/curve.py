@@ -67,9 +67,9 @@ def _point(share: float, rows: int, drawn: FloatArray, item_se: float, *, measur
 
 
 def _beyond(scores: FloatArray, share: float) -> float:
-    """Draw one draw's curve on: the power law that fits its errors best, none of it below 0."""
+    """Draw one draw's curve on, from where it stands, as the power law that fits it best falls."""
     sizes, errors = np.array(PARTS), 1 - scores
-    best, found = np.inf, float(errors[-1])
+    best, falls = np.inf, 1.0
     for rate in RATES:
         terms = np.stack([np.ones_like(sizes), sizes**-rate], axis=1)
         (floor, slope), *_ = np.linalg.lstsq(terms, errors, rcond=None)
@@ -79,5 +79,6 @@ def _beyond(scores: FloatArray, share: float) -> float:
             floor, slope = 0.0, float(terms[:, 1] @ errors / (terms[:, 1] @ terms[:, 1]))
         missed = float(np.square(floor + slope * terms[:, 1] - errors).sum())
         if missed < best:
-            best, found = missed, float(floor + slope * share**-rate)
-    return 1 - found
+            now = float(floor + slope)
+            best, falls = missed, float(floor + slope * share**-rate) / now if now > 0 else 1.0
+    return float(1 - errors[-1] * falls)

@@ -34,5 +34,10 @@ def test_a_curve_that_falls_is_drawn_on_level_and_promises_nothing():
 
     points = curve(falling, 1000, item_se=0.0)
 
-    assert points[-1].score <= 0.8
-    assert points[-1].score == pytest.approx(0.75, abs=0.03)
+    assert 0.7 == pytest.approx(points[-1].score, abs=0.001)
+
+
+def test_what_is_learned_to_the_end_stays_so():
+    done = np.tile([0.5, 0.8, 0.99, 1.0, 1.0], (5, 1))
+
+    assert 1.0 == curve(done, 1000, item_se=0.0)[-1].score
