@@ -7,7 +7,7 @@ tokens and a list of tags; what stands between them stays in lists of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def _sentences(place: Place, options: Options) -> Iterator[tuple[int, int, list[
         yield number, start, rows
 
 
-def write_conll(sentences: Iterator[tuple[list[str], list[str]]], path: Path) -> None:
+def write_conll(sentences: Iterable[Sequence[list[str]]], path: Path) -> None:
     """Write sentences of tokens and tags, a tab between the two, an empty line after each.
 
     Raises:

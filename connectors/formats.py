@@ -17,10 +17,11 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from .conll import write_conll
 from .errors import SourceError, closest
 from .records import cell_text
 
-WriteFormat = Literal["parquet", "jsonl", "csv", "xlsx", "hf"]
+WriteFormat = Literal["parquet", "jsonl", "csv", "xlsx", "hf", "conll"]
 _XLSX_ROWS = 1_048_576  # Excel's own limits
 _XLSX_CELL_CHARS = 32_767
 
@@ -35,7 +36,7 @@ def write(table: pa.Table, path: Path, *, to: WriteFormat) -> None:
         table: Any table.
         path: The file (for `hf`, the folder) to write; missing folders above it are made.
         to: parquet, jsonl, csv (UTF-8, comma, header), xlsx or hf (a folder that
-            `datasets.load_from_disk` opens).
+            `datasets.load_from_disk` opens), or conll (columns `tokens` and `tags`).
 
     Raises:
         SourceError: The format is unknown, a value does not fit it, the disk is full, or the
@@ -186,11 +187,18 @@ def _write_hf(table: pa.Table, path: Path) -> None:
     datasets.Dataset(table).save_to_disk(str(path))
 
 
+def _write_conll(table: pa.Table, path: Path) -> None:
+    if not {"tokens", "tags"} <= set(table.column_names):
+        raise SourceError(f"conll needs columns tokens and tags; there are {table.column_names}")
+    write_conll(_rows(table.select(["tokens", "tags"])), path)
+
+
 WRITERS = {
     "parquet": _write_parquet,
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "xlsx": _write_xlsx,
     "hf": _write_hf,
+    "conll": _write_conll,
 }
 assert tuple(WRITERS) == get_args(WriteFormat)

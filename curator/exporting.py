@@ -17,12 +17,13 @@ import connectors
 from curator import schema
 from curator.context import served
 from curator.errors import StoreError
+from curator.forms import FORMS, check_form, in_form
 from curator.progress import SILENT, Progress
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 from curator.versions.superseding import lock_notes
 
-FORMATS = ("parquet", "jsonl", "csv", "xlsx", "hf")
+FORMATS = ("parquet", "jsonl", "csv", "xlsx", "hf", *FORMS)
 
 
 def export(
@@ -33,7 +34,8 @@ def export(
     Args:
         store: Holds the version.
         ref: Version, branch or tag.
-        to: parquet, jsonl, csv, xlsx, or hf (a folder that `datasets.load_from_disk` opens).
+        to: parquet, jsonl, csv, xlsx, hf (a folder that `datasets.load_from_disk` opens); for some
+            tasks alpaca, sharegpt, messages, conll or spacy.
         out: Folder; gets one file (or folder) per split.
         raw: Leave test rows as they were delivered.
         progress: Told where an erasure left other rows than were committed.
@@ -42,25 +44,29 @@ def export(
         Rows by path written.
 
     Raises:
-        StoreError: Unknown version or format.
+        StoreError: Unknown version or format, or rows that the format cannot hold.
         LockError: The test rows are not what the lock says; nothing is written.
     """
     if to not in FORMATS:
         raise StoreError(f"--to {to!r} is not one of {list(FORMATS)}")
     version = store.version(ref)
+    if to in FORMS:
+        check_form(to, version.task)
     store.check_lock(version)
     for note in lock_notes(version):
         progress.say(f"export  {note}")
     rows = store.rows(version)
     ready = rows if raw else served(rows, version.transforms)
+    ready = in_form(ready, to) if to in FORMS else ready
     written: dict[Path, int] = {}
     kind: Any = to
     out.mkdir(parents=True, exist_ok=True)
     for split in schema.SPLITS:
         part = ready.filter(pc.equal(ready["split"], split))
         if part.num_rows:
-            path = out / (split if to == "hf" else f"{split}.{to}")
-            connectors.write(part, path, to=kind)
+            path = out / (split if to == "hf" else f"{split}.{FORMS.get(to, to)}")
+            part = part.drop_columns("split") if to in FORMS else part
+            connectors.write(part, path, to=FORMS.get(to, kind))
             written[path] = part.num_rows
     keep_place(store, version, out, f"export ({to})")
     return written

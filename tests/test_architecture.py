@@ -109,7 +109,7 @@ LAYERS = (
         "curator.impact.lengths", "curator.impact.trainer", "curator.impact.trials",
     ),
     (
-        "curator.about", "curator.annotating_log", "curator.exporting", "curator.impact.ledger", "curator.impact.measure",
+        "curator.about", "curator.annotating_log", "curator.exporting", "curator.forms", "curator.impact.ledger", "curator.impact.measure",
         "curator.query",
     ),
     ("curator.comparing", "curator.facts", "curator.models", "curator.trainers"),
