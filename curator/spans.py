@@ -142,8 +142,10 @@ def difference(one: Facts, other: Facts) -> Difference | None:
     left, right = Counter(map(_key, one.spans)), Counter(map(_key, other.spans))
     here = [span for span in one.spans if _key(span) in left - right]
     there = [span for span in other.spans if _key(span) in right - left]
-    here = [span for span in here if span.kind != "name" or not _has(other.words, span.value)]
-    there = [span for span in there if span.kind != "name" or not _has(one.words, span.value)]
+    here = [span for span in here if span.kind != "name" or not _named(other.words, span.value)]
+    there = [span for span in there if span.kind != "name" or not _named(one.words, span.value)]
+    if _negated_alike(one, other, here, there):
+        here, there = ([s for s in side if s.kind != "negation"] for side in (here, there))
     for kind in KINDS:
         first = next((span for span in here if span.kind == kind), None)
         second = next((span for span in there if span.kind == kind), None)
@@ -152,12 +154,31 @@ def difference(one: Facts, other: Facts) -> Difference | None:
     return None
 
 
+def _negated_alike(one: Facts, other: Facts, here: list[Span], there: list[Span]) -> bool:
+    """Whether as much is negated in both, and what is negated in the one is not said in the other.
+
+    `not gotten` for `not got` is another wording; `not charged but ordered` against `charged but
+    not ordered` is another fact: both words stand in both texts.
+    """
+    count = [sum(span.kind == "negation" for span in side.spans) for side in (one, other)]
+    swapped = [
+        any(s.kind == "negation" and _has(words, s.value.removeprefix("not ")) for s in side)
+        for side, words in ((here, other.words), (there, one.words))
+    ]
+    return count[0] == count[1] and not all(swapped)
+
+
 def _key(span: Span) -> tuple[str, str]:
     return span.kind, span.value
 
 
 def _place(span: Span | None) -> tuple[int, int] | None:
     return None if span is None else (span.start, span.end)
+
+
+def _named(words: str, name: str) -> bool:
+    """Whether a name stands in a text, be it in the plural: ATM, ATMs."""
+    return any(_has(words, form) for form in (name, name.removesuffix("s"), name + "s"))
 
 
 def _has(words: str, name: str) -> bool:
@@ -198,7 +219,7 @@ def protected(text: str, *, names: AbstractSet[str] = frozenset()) -> list[Span]
 # Negations
 
 _PASSED_OVER = (
-    "(?:(?:really|even|yet|very|so|been|have|to|be|a|an|the|any"
+    "(?:(?:really|even|yet|very|so|been|have|to|be|a|an|the|any|my|your|his|her|our|their|this|that"
     "|是|有|能|会|要|再|可以)(?![A-Za-z]) ?)?"
 )
 _EN_NOT = (
@@ -312,6 +333,13 @@ def _reference(said: str) -> tuple[str, str]:
     return "id", re.sub("[^0-9a-z]", "", said.lower())
 
 
+_TIMES = {"once": "1 time", "twice": "2 time", "thrice": "3 time"}
+
+
+def _often(said: str) -> tuple[str, str]:
+    return "dose", _TIMES.get(said.lower(), said.lower())
+
+
 def _kept(kind: str) -> Callable[[str], tuple[str, str]]:
     return lambda said: (kind, said.lower())
 
@@ -337,7 +365,7 @@ _PATTERNS: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
     ),
     "often": (
         rf"(?<![A-Za-z])(?i:{'|'.join(HOW_OFTEN.split())}){WORD_END}",
-        _kept("dose"),
+        _often,
     ),
     "id": (
         _REFERENCE,

@@ -63,6 +63,11 @@ SAME = [
     ("I paid with Visa", "i paid with visa"),
     ("MY CARD IS LOST", "My card is lost"),
     ("这个不错", "这个很好"),
+    ("why have I not got my card", "why have I not gotten my card"),
+    ("I don't recognize it", "I don't recognise it"),
+    ("where is a Visa ATM", "where are Visa ATMs"),
+    ("it was paid twice", "it was paid two times"),
+    ("taken without permission", "taken without my permission"),
     ("", "  "),
 ]
 
