@@ -6,6 +6,7 @@ that hold the rows, and which it cannot know of.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -17,8 +18,13 @@ from curator.errors import StoreError
 from curator.versions.erasure import Erased, erase
 from curator.versions.store import Store
 
+INDEX = ".index.npz"
 REFITTED = ("crossfit", "models", "pairs")
 """Caches made from all rows of a version; without the rows nothing asks for them again."""
+
+
+SPELT = ("activations", "tokens")
+"""Caches of numbers, one or more per word, from which a text can be read again; all of them go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +81,25 @@ def erase_rows(
     if not asked:
         raise StoreError("no row was named; `curator rows` lists ids")
     done = erase(store, asked, by=by, reason=reason, dry_run=dry_run)
-    caches = 0
-    for path in _stale_caches(store.cache, done.texts):
-        caches += 1
-        if not dry_run:
-            path.unlink(missing_ok=True)
-    return Report(done, dry_run, caches, tuple(_outside(store)), tuple(_notes(store, done)))
+    stale = dict.fromkeys(_stale_caches(store.cache, done.texts))
+    for path in () if dry_run else stale:
+        path.unlink(missing_ok=True)
+    return Report(done, dry_run, len(stale), tuple(_outside(store)), tuple(_notes(store, done)))
 
 
 def _stale_caches(cache: Path, texts: Iterable[str]) -> Iterator[Path]:
-    """Find cache files that hold a text, or rest on rows that are gone."""
-    wanted = [text.encode() for text in texts]
+    """Find cache files that hold a text or its numbers, or rest on rows that are gone."""
+    wanted = [text.encode("utf-8", "surrogatepass") for text in texts]
+    # What a cache of numbers knows a text by: a shard of vectors goes with the key it holds.
+    keys = [hashlib.blake2b(text, digest_size=16).digest() for text in wanted]
     for path in sorted(p for p in cache.rglob("*") if p.is_file()):
         kind = path.relative_to(cache).parts[0]
         if kind == "objects":
             continue  # local copies of a remote store's objects went with these
-        if kind in REFITTED or any(_holds(data, wanted) for data in _contents(path)):
+        if kind in (*REFITTED, *SPELT) or any(_holds(data, wanted) for data in _contents(path)):
             yield path
+        elif path.name.endswith(INDEX) and any(_holds(data, keys) for data in _contents(path)):
+            yield from (path, path.with_name(path.name.removesuffix(INDEX) + ".values"))
 
 
 def _holds(data: bytes, wanted: Iterable[bytes]) -> bool:

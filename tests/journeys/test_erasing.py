@@ -14,6 +14,8 @@ from curator.versions import open_store
 from curator.versions.erasure import erase
 from curator.versions.local import LocalFolder
 from curator.versions.verify import verify
+from finetune.keys import text_key
+from finetune.shards import Shards
 
 ASKED = ("--by", "the data office", "--reason", "request 17")
 
@@ -99,6 +101,39 @@ def test_nothing_of_an_erased_row_is_found_and_all_else_holds(run_corpus, victim
     assert 0 == curator(folder, "rebuild", "main").code
     assert 0 == curator(folder, "gc", "--grace", "0s").code
     assert 0 == curator(folder, "verify").code
+
+
+def test_no_cache_keeps_the_key_the_words_or_the_numbers_of_an_erased_text(
+    run_corpus, victim, curator
+):
+    """Token ids spell a text, and states of each token nearly do, so these caches go as a whole."""
+    ids, text = victim
+    cache, key = run_corpus.folder / ".curator" / "cache", text_key(text)
+    for kind, number in (("tokens", np.int32), ("activations", np.float16)):
+        shards = Shards(cache / kind / "a-model", width=1, dtype=number)
+        shards.append([text_key("another text")], [np.ones((3, 1))])
+        shards.append([key], [np.ones((3, 1))])
+    before = _files_with(cache, key)
+
+    assert {"activations", "embeddings", "tokens"} <= {name.split("/")[0] for name in before}
+    assert 0 == curator(run_corpus.folder, "erase", *ids, *ASKED).code
+    assert set() == _files_with(cache, key)
+    left = {path.relative_to(cache).parts[0] for path in cache.rglob("*") if path.is_file()}
+    assert left.isdisjoint({"activations", "crossfit", "models", "tokens"})
+    shards = {path.name.split(".")[0] for path in (cache / "embeddings").rglob("*.values")}
+    assert shards == {path.name.split(".")[0] for path in (cache / "embeddings").rglob("*.npz")}
+    assert 0 == curator(run_corpus.folder, "run", "recipe.yaml").code
+
+
+def _files_with(cache, key):
+    """Name the cache files in which a key stands, as bytes or as hexadecimal digits."""
+    return {
+        path.relative_to(cache).as_posix()
+        for path in cache.rglob("*")
+        if path.is_file()
+        for data in _contents(path)
+        if key in data or key.hex().encode() in data
+    }
 
 
 def test_why_answers_that_a_row_was_erased(run_corpus, victim, curator):
