@@ -349,6 +349,10 @@ def _findings(
     if kind in NEED_LABELS and not task_of(rows).labels(rows) - {""}:
         notes.append(f"there are no labels, so {NEED_LABELS[kind]} not looked for")
         return None
+    if (task := task_of(rows).name) not in STEPS[kind].tasks:
+        known = ", ".join(STEPS[kind].tasks)
+        notes.append(f"{name} was not run: it does not know the task {task} yet, only {known}")
+        return None
     try:
         found = findings_of(kind, options, rows, context)
     except (finetune.FitError, StepError) as fault:

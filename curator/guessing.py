@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from connectors import Column, Inspection
+from curator.tasks import TASKS
 
 NO_LANGUAGE = "unknown"
 SPLIT_VALUES = {"train", "test", "validation", "dev", "val", "valid"}
@@ -31,18 +32,25 @@ _CHINESE = {
     _GROUP: "病人 患者 会话 对话 客户 用户 作者",
 }
 
-_PLANNED = (  # columns that tell a task which is not there yet
-    ("preference", {"chosen", "rejected"}),
-    ("instruction", {"messages"}),
-    ("instruction", {"conversations"}),
-    ("instruction", {"prompt", "response"}),
-    ("instruction", {"prompt", "completion"}),
-    ("instruction", {"instruction", "output"}),
-    ("tokens", {"spans"}),
-    ("tokens", {"entities"}),
-    ("tokens", {"ner_tags"}),
-    ("multilabel", {"labels"}),
+# Columns that tell a task: the task, what each of them is for, and what may stand beside them.
+_SHAPES: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
+    ("preference", {"chosen": "chosen", "rejected": "rejected"}, {"prompt": "prompt"}),
+    ("instruction", {"messages": "messages"}, {"system": "system"}),
+    ("instruction", {"messages": "conversations"}, {"system": "system"}),
+    ("instruction", {"prompt": "prompt", "response": "response"}, {"system": "system"}),
+    ("instruction", {"prompt": "prompt", "response": "completion"}, {"system": "system"}),
+    (
+        "instruction",
+        {"prompt": "instruction", "response": "output"},
+        {"input": "input", "system": "system", "history": "history"},
+    ),
+    ("tokens", {"tokens": "tokens", "tags": "ner_tags"}, {}),
+    ("tokens", {"tokens": "tokens", "tags": "tags"}, {}),
+    ("tokens", {"spans": "spans"}, {}),
+    ("tokens", {"spans": "entities"}, {}),
+    ("multilabel", {"labels": "labels"}, {}),
 )
+_NESTED = {"spans", "labels", "messages", "tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +90,39 @@ def guess_roles(found: Inspection) -> Roles:
     return Roles(text, _guess_label(found, taken), key, group, split)
 
 
-def planned_task(found: Inspection) -> str | None:
-    """Name the task that a file's columns look like, where that task is not there yet."""
-    names = {column.name.lower() for column in found.columns}
-    kinds = {column.name.lower(): column.kind for column in found.columns}
-    for task, wanted in _PLANNED:
-        if wanted <= names and (task != "multilabel" or kinds["labels"] == "nested"):
-            return task
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A guess at the task of a file.
+
+    task: its name; columns: what for -> column, as a recipe has them; why: what tells it.
+    """
+
+    task: str
+    columns: dict[str, str]
+    why: str
+
+
+def guess_shape(found: Inspection, roles: Roles) -> Shape | None:
+    """Guess the task of a file, where its columns tell another one than classification.
+
+    Args:
+        found: What `connectors.inspect` says about it.
+        roles: What its columns seem to be for.
+    """
+    names = {column.name.lower(): column for column in found.columns}
+    for task, needed, beside in _SHAPES:
+        fits = all(
+            name in names and (role not in _NESTED or names[name].kind == "nested")
+            for role, name in needed.items()
+        )
+        if fits and ("text" not in TASKS[task].inputs or roles.text.chosen or "tags" in needed):
+            told = {**needed, **{r: n for r, n in beside.items() if n in names}}
+            columns = {role: names[name].name for role, name in told.items()}
+            if "spans" in columns or "labels" in columns:
+                columns = {"text": str(roles.text.chosen), **columns}
+            return Shape(task, columns, "by the names of its columns")
+    if roles.label.chosen is None and not roles.label.rivals and roles.text.chosen:
+        return Shape("corpus", {"text": roles.text.chosen}, "no column looks like a label")
     return None
 
 

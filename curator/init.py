@@ -20,9 +20,10 @@ from curator.guessing import (
     NO_LANGUAGE,
     Guess,
     Roles,
+    Shape,
     guess_language,
     guess_roles,
-    planned_task,
+    guess_shape,
 )
 from curator.options import unknown_name
 from curator.recipe_text import NONE, Question, Source, quoted, recipe_text
@@ -77,27 +78,29 @@ def draft(
     given = dict(answers or {})
     found = connectors.inspect(path, sheet=given.get("sheet"), delimiter=given.get("delimiter"))
     roles = _answered(guess_roles(found), given, found)
-    task = planned_task(found)
+    shape = None if given.get("label") else guess_shape(found, roles)
     if found.rows == 0:
         raise RecipeError(f"{path}: {found.doubts[0]}; mend the file, or name its format")
-    if roles.text.chosen is None and task is None:
+    if roles.text.chosen is None and shape is None:
         raise RecipeError(
             f"{path}: no column holds text; the columns are "
             f"{', '.join(f'{c.name} ({c.kind})' for c in found.columns)}"
         )
-    texts = _texts(found, roles.text.chosen)
+    texts = _texts(found, next(iter(shape.columns.values())) if shape else roles.text.chosen)
     language, shares = guess_language(texts)
     language = given.get("language", language)
     sources = _sources(path, folder or path.parent, found, roles)
     key = None if _keys_clash(sources, roles.id.chosen) else roles.id.chosen
     questions = [
         *_file_questions(found),
-        *_task_questions(task, roles, given),
-        *_role_questions(roles, found, given),
+        *_task_questions(shape, given),
+        *_role_questions(
+            roles, found, {**given, **(dict.fromkeys(("text", "label"), "") if shape else {})}
+        ),
         *_key_questions(roles, key, found, given),
         *_language_questions(language, shares, given),
     ]
-    text = recipe_text(path, sources, roles, key, task, language, questions)
+    text = recipe_text(path, sources, roles, key, shape, language, questions)
     return Draft(text, found.first, tuple(questions), found)
 
 
@@ -152,7 +155,16 @@ def _ask(question: Question) -> str:
 
 def _texts(found: Inspection, column: str | None) -> list[str]:
     values = found.table[column].to_pylist() if column else []
-    return [str(value) for value in values if value]
+    return [_said(value) for value in values if value]
+
+
+def _said(value: object) -> str:
+    """Give the words of a cell: of a dialogue what is said in it, not how it is written."""
+    try:
+        return " ".join(message["content"] for message in connectors.read_messages(value))
+    except connectors.RecordError:
+        words = connectors.decoded(value)
+        return " ".join(map(str, words)) if isinstance(words, list) else str(value)
 
 
 def _answered(roles: Roles, given: Mapping[str, str], found: Inspection) -> Roles:
@@ -216,15 +228,12 @@ def _file_questions(found: Inspection) -> Iterator[Question]:
             yield Question("file", doubt)
 
 
-def _task_questions(task: str | None, roles: Roles, given: Mapping[str, str]) -> Iterator[Question]:
-    if task is None and roles.label.chosen is None and not given.get("label"):
-        task = "corpus"
-    if task is not None and "task" not in given:
-        why = "no column looks like a label" if task == "corpus" else "by the names of its columns"
+def _task_questions(shape: Shape | None, given: Mapping[str, str]) -> Iterator[Question]:
+    if shape is not None and "task" not in given:
         yield Question(
             "task",
-            f"this looks like the task {task!r} ({why}), which is not there yet; this release "
-            f"knows classification, which needs a text and a label column",
+            f"this looks like the task {shape.task!r} ({shape.why}); if it is another, change the "
+            "task and the columns below",
         )
 
 

