@@ -29,6 +29,7 @@ CodeArray = npt.NDArray[np.uint64]
 
 _READ_CHARS = 1_000_000
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
+_OTHER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 def repetition_shares(texts: pl.Series) -> Iterator[tuple[str, float, FloatArray]]:
@@ -91,28 +92,34 @@ def _grams(codes: CodeArray, n: int) -> CodeArray:
     count = max(len(codes) - n + 1, 0)
     made: CodeArray = np.zeros(count, np.uint64)
     for shift in range(n):
-        made = made * _PRIME + codes[shift : shift + count]
-        made ^= made >> np.uint64(29)
+        made = _mixed(made + codes[shift : shift + count])
     return made
 
 
-def _within(grams: CodeArray, of: IntArray, n: int) -> IntArray:
-    """Give the positions whose n words stand in one text."""
-    return np.flatnonzero(of[: len(grams)] == of[n - 1 :][: len(grams)])
+def _mixed(codes: CodeArray) -> CodeArray:
+    made: CodeArray = codes * _PRIME
+    made ^= made >> np.uint64(29)
+    return made
+
+
+def _within(grams: CodeArray, of: IntArray, n: int) -> tuple[IntArray, pl.Series]:
+    """Give the positions whose n words stand in one text, and a key for each: text and n-gram."""
+    at = np.flatnonzero(of[: len(grams)] == of[n - 1 :][: len(grams)])
+    return at, pl.Series(_mixed(grams[at] ^ (of[at].astype(np.uint64) * _OTHER)))
 
 
 def _top(grams: CodeArray, of: IntArray, chars: IntArray, n: int, texts: int) -> FloatArray:
     """Give the characters in the most frequent n-gram of each text, 0 where it stands once."""
-    at = _within(grams, of, n)
-    length = _lengths(chars, n)
-    frame = pl.DataFrame({"of": of[at], "gram": grams[at], "chars": length[at] + n - 1})
+    at, keys = _within(grams, of, n)
+    many = keys.is_duplicated().to_numpy()  # few are, and only they have to be counted
+    at, keys = at[many], keys.filter(many)
+    length = _lengths(chars, n)[at] + n - 1
+    frame = pl.DataFrame({"key": keys, "of": of[at], "chars": length})
     best = (
-        frame.group_by("of", "gram")
-        .agg(pl.len().alias("times"), pl.col("chars").first())
-        .filter(pl.col("times") > 1)
+        frame.group_by("key")
+        .agg(pl.len().alias("times"), pl.col("of", "chars").first())
         .sort("times", "chars", descending=True)
-        .group_by("of")
-        .agg(pl.col("times").first(), pl.col("chars").first())
+        .unique("of", keep="first", maintain_order=True)
     )
     found = np.zeros(texts)
     found[best["of"].to_numpy()] = (best["times"] * best["chars"]).to_numpy()
@@ -121,11 +128,9 @@ def _top(grams: CodeArray, of: IntArray, chars: IntArray, n: int, texts: int) ->
 
 def _repeated(grams: CodeArray, of: IntArray, chars: IntArray, n: int, texts: int) -> FloatArray:
     """Give the characters of words that stand in an n-gram seen before, each counted once."""
-    at = _within(grams, of, n)
-    frame = pl.DataFrame({"of": of[at], "gram": grams[at]})
-    seen = frame.select((pl.col("gram").cum_count().over("of", "gram") > 1).alias("x"))["x"]
+    at, keys = _within(grams, of, n)
     steps = np.zeros(len(chars) + 1, np.int64)
-    again = at[seen.to_numpy()]
+    again = at[~keys.is_first_distinct().to_numpy()]
     np.add.at(steps, again, 1)
     np.add.at(steps, again + n, -1)
     covered = np.cumsum(steps[:-1]) > 0
