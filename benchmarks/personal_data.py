@@ -337,7 +337,7 @@ def recalled(
     """Give the share of planted values that are found whole; count right and wrong finds."""
     from curator.identifiers import personal_spans
 
-    sort, hits = kind.split(" ")[0], 0
+    sort, hits = kind.partition(" ")[0], 0
     for text, start, end in planted(
         language, kind, texts, random.Random(f"{seed} {language} {kind}")
     ):
