@@ -152,7 +152,7 @@ class _Scene:
 
     @property
     def egress(self) -> tuple[str, ...]:
-        return tuple(getattr(self.recipe, "egress", ()))
+        return self.recipe.egress if self.recipe else ()
 
     def text(self, text: str) -> str:
         """Give a text as annotators may see it."""

@@ -72,7 +72,7 @@ def egress_of(store: Store, recipe: Path | None) -> tuple[str, ...]:
         found: Recipe | None = load(recipe)
     else:
         found = recipe_of(run_of(store, store.head()))
-    return tuple(getattr(found, "egress", ()))
+    return found.egress if found else ()
 
 
 def recipe_of(about: RunAbout) -> Recipe | None:

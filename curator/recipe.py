@@ -30,9 +30,7 @@ TIERS = ("probe", "top-layers", "all-layers")
 METHODS = (
     "lora", "rslora", "dora", "ia3", "full", "head", "prefix", "prompt", "p-tuning", "qlora",
 )  # fmt: skip
-LATER = {
-    "egress": "nothing is sent anywhere in this release",
-}
+LATER: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +130,7 @@ class Recipe:
     report: str | None = None
     max_bad_share: float = 0.01
     examples: Examples = "masked"
+    egress: tuple[str, ...] = ()
     base: Path = Path()
     text: str = ""
 
@@ -224,6 +223,7 @@ class _Reader:
             "report",
             "max_bad_share",
             "examples",
+            "egress",
         )
         top = self.mapping(root, "the recipe", known)
         recipe = Recipe(
@@ -238,6 +238,7 @@ class _Reader:
             report=self.report(top.get("report")),
             max_bad_share=self.share(top.get("max_bad_share"), "max_bad_share", 0.01),
             examples=self.choice(top.get("examples"), "examples", EXAMPLES, "masked"),
+            egress=self.hosts(top.get("egress")),
             base=base,
             text=text,
         )
@@ -273,6 +274,15 @@ class _Reader:
             return ()
         items = here.value if isinstance(here.value, list) else [here]
         return tuple(self.string(item, owner, "") for item in items)
+
+    def hosts(self, here: Here | None) -> tuple[str, ...]:
+        """Read the hosts that rows may be sent to: names alone, without scheme, port or path."""
+        found = self.strings(here, "egress")
+        for host in found:
+            if not host or set("/:@ ") & set(host):
+                line = here.line if here else 0
+                self.fault(line, f"egress: found {host!r}, expected a host such as studio.example")
+        return found
 
     def share(self, here: Here | None, owner: str, default: float) -> float:
         if here is None or here.value is None:

@@ -59,7 +59,7 @@ def test_measure_false_switches_it_off():
             "r.yaml:4: step 'label_errors' does not know the task 'tokens' yet; it knows",
         ),
         (SOURCES + "task: clasification\n", "task 'clasification' is not one of"),
-        (SOURCES + "egress: [x]\n", "key 'egress' is not there yet: nothing is sent anywhere"),
+        (SOURCES + "egress: ['https://x']\n", "egress: found 'https://x', expected a host"),
         (SOURCES + "max_bad_share: 2\n", "r.yaml:3: max_bad_share: found '2', expected a number"),
         (SOURCES + "max_bad_share: yes\n", "max_bad_share: found 'yes', expected a number in"),
         (SOURCES + "split: {test: 20}\n", "split.test: found '20', expected a number in 0..1"),
