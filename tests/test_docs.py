@@ -188,6 +188,10 @@ def test_the_page_on_outside_trainers_runs_word_by_word(tmp_path, monkeypatch):
     run_page((ROOT / "docs/outside-trainers.md").read_text("utf-8"), tmp_path)
 
 
+def test_the_page_on_versions_runs_word_by_word(tmp_path):
+    run_page((ROOT / "docs/versions.md").read_text("utf-8"), tmp_path)
+
+
 def test_a_page_that_is_right_runs(tmp_path):
     printed = run_curator("log", folder=tmp_path).strip()
     shown = next(
