@@ -335,7 +335,7 @@ def _guessed(address: str, text: str | None, label: str | None, notes: list[str]
     recipe = loads(made.recipe, path.name, base=Path.cwd())
     taken = recipe.sources[0].columns
     notes.append(
-        f"columns taken: text {taken['text']!r}, label {taken['label']!r}, language "
+        f"columns taken: {', '.join(f'{role} {name!r}' for role, name in taken.items())}, language "
         f"{recipe.language}; --text, --label or --recipe say otherwise"
     )
     notes += [f"open: {question.text}" for question in made.questions]

@@ -112,7 +112,7 @@ def guess_shape(found: Inspection, roles: Roles) -> Shape | None:
     names = {column.name.lower(): column for column in found.columns}
     for task, needed, beside in _SHAPES:
         fits = all(
-            name in names and (role not in _NESTED or names[name].kind == "nested")
+            name in names and (role not in _NESTED or _is_nested(names[name]))
             for role, name in needed.items()
         )
         if fits and ("text" not in TASKS[task].inputs or roles.text.chosen or "tags" in needed):
@@ -124,6 +124,12 @@ def guess_shape(found: Inspection, roles: Roles) -> Shape | None:
     if roles.label.chosen is None and not roles.label.rivals and roles.text.chosen:
         return Shape("corpus", {"text": roles.text.chosen}, "no column looks like a label")
     return None
+
+
+def _is_nested(column: Column) -> bool:
+    """Say whether most cells of a column are lists or objects; the others are bad records."""
+    lists = [sample.lstrip().startswith(("[", "{")) for sample in column.samples]
+    return column.kind == "nested" or 2 * sum(lists) > len(lists)
 
 
 def hinted(name: str, words: str) -> int:
