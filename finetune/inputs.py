@@ -22,6 +22,9 @@ from .shards import SHARD_TEXTS, Shards
 from .spec import FitSpec
 from .trunk import check_cut, only_layers
 
+PART_TOKENS = 24
+"""What sending a part through a model costs beside its arithmetic, in tokens; see docs/log.md."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -79,6 +82,36 @@ def _arithmetic(spec: FitSpec, device: str) -> Any:
     if spec.precision == "float32":
         return nullcontext()
     return torch.autocast(device, dtype=torch.bfloat16)
+
+
+def thrifty_parts(lengths: Sequence[int], *, most: int) -> list[tuple[int, list[int]]]:
+    """Deal rows to parts so that padding and the parts' own cost are least together.
+
+    Args:
+        lengths: Tokens of each row.
+        most: Tokens in a part, padding included; a row alone may have more.
+
+    Returns:
+        (longest of the part, places of its rows), longest first.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    cost, cut = [0.0], [0]  # of the rows up to here, and where their last part starts
+    for end in range(1, len(order) + 1):
+        best, where = float("inf"), end - 1
+        for start in range(end - 1, -1, -1):
+            tokens = lengths[order[start]] * (end - start)
+            if tokens > most and start < end - 1:
+                break
+            if cost[start] + tokens + PART_TOKENS < best:
+                best, where = cost[start] + tokens + PART_TOKENS, start
+        cost.append(best)
+        cut.append(where)
+    parts, end = [], len(order)
+    while end:
+        rows = order[cut[end] : end]
+        parts.append((lengths[rows[0]], rows))
+        end = cut[end]
+    return parts[::-1]
 
 
 def inputs_of(

@@ -22,7 +22,7 @@ from .checkpoints import Checkpoint, Course
 from .device import MICRO_TOKENS
 from .embed import fixed_batches
 from .errors import FitError
-from .inputs import Inputs
+from .inputs import Inputs, thrifty_parts
 from .keys import FloatArray, IntArray, KeyArray, mix, slot_keys, uniform
 from .losses import row_losses
 from .methods import Adapted, adapted
@@ -201,8 +201,11 @@ def rate(step: int, spec: FitSpec) -> float:
 
 
 def _parts(lengths: IntArray, inputs: Inputs) -> list[tuple[int, list[int]]]:
+    """Deal the rows of a batch to parts that go through together: (padded length, places)."""
     tokens = MICRO_TOKENS[inputs.encoder.device]
-    return fixed_batches(lengths.tolist(), inputs.encoder.lengths, tokens=tokens)
+    if inputs.activations:  # as the first release did, so that its fits keep their bits
+        return fixed_batches(lengths.tolist(), inputs.encoder.lengths, tokens=tokens)
+    return thrifty_parts(lengths.tolist(), most=tokens)
 
 
 def _tensors(rows: Rows, spec: FitSpec, device: str) -> tuple[Any, Any]:

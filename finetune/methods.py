@@ -63,6 +63,11 @@ def adapted(encoder: Encoder, spec: FitSpec, *, seed: int) -> Iterator[Adapted]:
         (DoRA), Liu et al. 2022 (IA3), Li and Liang 2021 (prefix), Lester et al. 2021 (prompt), Liu
         et al. 2021 (p-tuning), Dettmers et al. 2023 (QLoRA).
     """
+    with _halved(encoder.model, spec):
+        yield from _adapted(encoder, spec, seed)
+
+
+def _adapted(encoder: Encoder, spec: FitSpec, seed: int) -> Iterator[Adapted]:
     if spec.method == "head":
         yield Adapted({}, encoder.model)
     elif spec.method == "full":
@@ -71,6 +76,27 @@ def adapted(encoder: Encoder, spec: FitSpec, *, seed: int) -> Iterator[Adapted]:
     else:
         with _with_peft(encoder, spec, seed) as found:
             yield found
+
+
+@contextmanager
+def _halved(model: Any, spec: FitSpec) -> Iterator[None]:
+    """Hold frozen matrices in bfloat16 where that is the precision, or each pass would cast them.
+
+    The numbers are the ones that casting gives; those that are trained stay float32.
+    """
+    import torch
+
+    whole: list[tuple[Any, Any]] = []
+    if spec.precision == "bfloat16" and spec.method != "full":
+        frozen = [m for m in model.modules() if _linear(m)]
+        whole = [(value, value.data) for m in frozen for value in m.parameters(recurse=False)]
+    try:
+        for value, data in whole:
+            value.data = data.to(torch.bfloat16)
+        yield
+    finally:
+        for value, data in whole:
+            value.data = data
 
 
 def first_layer(encoder: Encoder, spec: FitSpec) -> int:

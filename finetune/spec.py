@@ -148,7 +148,7 @@ def default_spec(tier: str, *, rows: int, **changes: Any) -> FitSpec:
         tier: probe, top-layers or all-layers.
         rows: Training rows of the import version; they set the batches per epoch for all versions.
         changes: Fields that differ from the defaults; precision may also be auto, which becomes
-            bfloat16 where this machine is fast at it.
+            bfloat16 on a GPU that has it.
 
     Raises:
         FitError: The tier is unknown, or a field is unknown or has a value that it cannot have.
