@@ -111,7 +111,9 @@ class Studio:
         # The slash keeps a path such as /label-studio when the SDK renews a token.
         where = self.url + "/"
         try:
-            self._sdk = LabelStudio(base_url=where, api_key=self._secret, httpx_client=self._http)
+            self._sdk = LabelStudio(  # type: ignore[no-untyped-call]
+                base_url=where, api_key=self._secret, httpx_client=self._http
+            )
             self._tokens = TokensClientExt(where, self._secret, _Holder(_Holder(self._http)))
         except ApiError as fault:
             raise self._refused("token", fault.status_code or 0, fault.body) from None
