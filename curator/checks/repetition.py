@@ -81,7 +81,8 @@ def _of_words(texts: pl.Series) -> Iterator[tuple[str, FloatArray]]:
     codes = flat.rank("dense").to_numpy().astype(np.uint64) if len(flat) else np.zeros(0, np.uint64)
     chars = flat.str.len_chars().to_numpy().astype(np.int64)
     of = np.repeat(np.arange(len(texts)), counts)
-    total = np.maximum(texts.str.len_chars().to_numpy().astype(np.float64), 1.0)
+    # White space is in neither side of a share: scripts without it have the same thresholds.
+    total = np.maximum(np.bincount(of, weights=chars, minlength=len(texts)), 1.0)
     for n in (*TOP, *DUPLICATED):
         share = _top if n in TOP else _repeated
         yield _named(n), share(_grams(codes, n), of, chars, n, len(texts)) / total
@@ -113,7 +114,7 @@ def _top(grams: CodeArray, of: IntArray, chars: IntArray, n: int, texts: int) ->
     at, keys = _within(grams, of, n)
     many = keys.is_duplicated().to_numpy()  # few are, and only they have to be counted
     at, keys = at[many], keys.filter(many)
-    length = _lengths(chars, n)[at] + n - 1
+    length = _lengths(chars, n)[at]
     frame = pl.DataFrame({"key": keys, "of": of[at], "chars": length})
     best = (
         frame.group_by("key")
