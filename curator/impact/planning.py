@@ -55,8 +55,8 @@ def default_margin(rows: int) -> float:
     """Give the smallest change worth acting on where the user named none, a fraction.
 
     One point, as smaller ones seldom decide anything; on fewer than 600 test rows 6 / rows. If not
-    one of m rows changed, changes of up to 5.3 / m are still compatible with that at the level of
-    the first look (the rule of three, at 1 % and on both sides), so "equivalent" within less is a
+    one of m rows changed, changes of up to 6.0 / m are still compatible with that at the level of
+    the first look (the rule of three, at .5 % and on both sides), so "equivalent" within less is a
     claim that no m rows can carry there.
 
     Args:

@@ -64,7 +64,8 @@ def test_thirty_points_in_a_few_classes_are_found_though_the_whole_never_shows_t
     words = {1: "better", -1: "worse"}
     found, whole, safe = 0, 0, 0
     for draw in range(40):
-        seen = claim(measured(drawn(draw, moved=moved, effect=sign * 0.3, flips=0.01), moved))
+        rows = drawn(draw, moved=moved, effect=sign * 0.3, flips=0.01, seeds=5)
+        seen = claim(measured(rows, moved))
         called = [c for c in seen.touched.classes if c.verdict == words[sign]]
         found += len(called) == count
         whole += seen.verdict in words.values()
