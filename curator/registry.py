@@ -207,11 +207,6 @@ def needs_of(kind: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     return _needs(check_of(kind, options))
 
 
-LATER_ACTIONS = {
-    "annotate": "the annotation round trip comes in a later release",
-}
-
-
 def augment_rows(
     rows: pa.Table,
     *,
@@ -266,7 +261,6 @@ def bind_step(
         faults += map_faults(options)
     if name == "label_errors":
         faults += [(key, f"step {name!r}: {message}") for key, message in suspect_faults(options)]
-    faults += _later(f"step {name!r}", options)
     issues = STEPS[name].issues
     faults += [
         ("only", unknown_name(f"step {name!r}", "issue type", issue, issues))
@@ -291,15 +285,7 @@ def _bind_own(given: Mapping[str, Any], base: Path | None) -> tuple[dict[str, An
         return {}, [("use", str(fault))]
     rest = {key: value for key, value in given.items() if key != "use"}
     options, faults = bind(f"check {use!r}", options_of(own.function, act), rest)
-    faults += _later(f"check {use!r}", options)
     return {"use": own.name, "code": own.code, **options}, faults
-
-
-def _later(owner: str, options: Mapping[str, Any]) -> list[Fault]:
-    if (action := options.get("action")) not in LATER_ACTIONS:
-        return []
-    why = LATER_ACTIONS[action]
-    return [("action", f"{owner}: action {action} is not there yet: {why}; use drop")]
 
 
 def _bind_augment(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:

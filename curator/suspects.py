@@ -77,7 +77,7 @@ def drop_suspects(
         rows: Row table.
         findings: Label findings.
         action: drop; weight (times 1 - P(wrong)); relabel (asks for `calibrated`); or keep
-            (findings only). annotate is not there yet.
+            or annotate (both change nothing; `curator annotate push` asks people).
         min_class_rows: No class is brought under this many training rows by drop or relabel, the
             highest score going first; a class that is already under it loses none.
         min_p_wrong: Drop from this P(wrong), 0.5..1.
@@ -89,7 +89,7 @@ def drop_suspects(
     given = {"min_p_wrong": min_p_wrong, "min_weight": min_weight, "min_p_fix": min_p_fix}
     for _, message in suspect_faults(given):
         raise StepError(f"label_errors: {message}")
-    if action == "keep":
+    if action in ("keep", "annotate"):
         return Rule({})
     labels = findings.filter(pc.equal(findings["issue_type"], ISSUE_TYPE))
     if action == "weight":

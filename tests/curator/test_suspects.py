@@ -68,6 +68,7 @@ def test_keep_changes_nothing():
     rows, findings = scene(0.95)
 
     assert rows.equals(done(rows, findings, action="keep").rows)
+    assert rows.equals(done(rows, findings, action="annotate").rows)
 
 
 def test_weights_are_multiplied_by_how_likely_the_label_is_right_flagged_or_not():

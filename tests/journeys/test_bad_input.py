@@ -72,14 +72,6 @@ def test_all_faults_of_a_recipe_are_told_at_once_with_line_and_nearest_name(corp
     )
 
 
-def test_what_comes_in_a_later_release_says_so(corpus, refused):
-    made = corpus().swap("min_class_rows: 3", "action: annotate")
-
-    assert "action annotate is not there yet: the annotation round trip comes in a later" in (
-        refused(made)
-    )
-
-
 def test_yaml_that_is_none_is_told_with_its_line(corpus, refused):
     made = corpus().swap("steps:", "steps: [")
 
