@@ -164,8 +164,13 @@ def line(name: str, number: str, bound: str, *, met: bool | None) -> bool:
 
 
 def planned(
-    folder: Path, count: int, make: Callable[[int], dict[str, np.ndarray]], *, seconds: float
-) -> Iterator[dict[str, np.ndarray]]:
+    folder: Path,
+    count: int,
+    make: Callable[[int], Arrays],
+    *,
+    seconds: float,
+    enough: Callable[[Arrays], bool] = lambda _: True,
+) -> Iterator[Arrays]:
     """Give each replicate's arrays, from disk where it was made before.
 
     Args:
@@ -173,23 +178,32 @@ def planned(
         count: Planned replicates.
         make: Makes replicate number i.
         seconds: CPU seconds after which no further replicate is begun.
+        enough: Whether stored arrays answer all that is asked of them now; else they are made anew,
+            or the replicate counts as not done.
     """
     start, done = time.process_time(), 0
     for i in range(count):
         path = folder / f"{i:04d}.npz"
-        if not path.exists():
+        arrays = read(path)
+        if arrays is None or not enough(arrays):
             if time.process_time() - start > seconds:
                 continue
             arrays = make(i)
             write_whole(path, lambda file, arrays=arrays: np.savez_compressed(file, **arrays))
-        with np.load(path, allow_pickle=False) as stored:
-            done += 1
-            yield {name: stored[name] for name in stored.files}
+        done += 1
+        yield arrays
     print(
         f"{folder.name}: {done} of {count} planned replicates done, "
         f"{time.process_time() - start:.0f} CPU s in this run",
         flush=True,
     )
+
+
+def read(path: Path) -> Arrays | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def small(differences: np.ndarray) -> np.ndarray:

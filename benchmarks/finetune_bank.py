@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from bank import (
     MARGIN,
+    Arrays,
     Corpus,
     Walk,
     arguments,
@@ -63,15 +64,15 @@ def main() -> int:
     if encoder is None or pool is None:
         return 0
 
-    def make(number: int) -> dict[str, np.ndarray]:
+    def make(number: int) -> Arrays:
         return pair(number, pool, encoder, args.cache)
 
     folder = args.cache / "banks" / "aa-top-layers"
-    found = list(planned(folder, args.pairs, make, seconds=args.seconds))
+    found = list(planned(folder, args.pairs, make, seconds=args.seconds, enough=has_seeds))
     return 0 if summary(found, args.pairs) else 1
 
 
-def pair(number: int, pool: Corpus, encoder: Encoder, cache: Path) -> dict[str, np.ndarray]:
+def pair(number: int, pool: Corpus, encoder: Encoder, cache: Path) -> Arrays:
     """Measure one do-nothing change on a base set of its own, seeds as far as the looks ask."""
     rng = np.random.default_rng([21, number])
     base, test, classes = draw(pool, rng)
@@ -129,15 +130,30 @@ def changed(kind: str, base: np.ndarray, rng: np.random.Generator) -> tuple[np.n
     return base, np.concatenate([kept, copies])
 
 
-def again(arrays: dict[str, np.ndarray], margin: float) -> Walk:
+def has_seeds(arrays: Arrays) -> bool:
+    """Say whether the looks, which may have changed, ask for no more seeds than are stored."""
+    try:
+        again(arrays)
+    except LookupError:
+        return False
+    return True
+
+
+def again(arrays: Arrays) -> Walk:
     """Walk over the looks once more, on stored differences."""
     whole = arrays["after"].astype(np.float64) - arrays["before"]
-    return walk(lambda seeds: whole[:seeds], arrays["groups"].astype(np.int64), margin=margin)
+
+    def stored(seeds: int) -> np.ndarray:
+        if seeds > len(whole):
+            raise LookupError(f"{len(whole)} seeds are stored, a look asks for {seeds}")
+        return whole[:seeds]
+
+    return walk(stored, arrays["groups"].astype(np.int64), margin=MARGIN)
 
 
-def summary(found: list[dict[str, np.ndarray]], count: int) -> bool:
+def summary(found: list[Arrays], count: int) -> bool:
     """Print the rates, and what one run against one run would have called."""
-    walks = [again(arrays, MARGIN) for arrays in found]
+    walks = [again(arrays) for arrays in found]
     kinds = [KINDS[int(arrays["kind"])] for arrays in found]
     for kind in KINDS:
         own = [one for one, name in zip(walks, kinds, strict=True) if name == kind]
@@ -157,7 +173,7 @@ def summary(found: list[dict[str, np.ndarray]], count: int) -> bool:
     return met
 
 
-def one_run(found: list[dict[str, np.ndarray]]) -> None:
+def one_run(found: list[Arrays]) -> None:
     """Say what McNemar's test calls on one run a side, and how far seeds alone move a score."""
     other = sum(mcnemar(a["before"][0], a["after"][1]) < 0.05 for a in found)
     same = sum(mcnemar(a["before"][0], a["after"][0]) < 0.05 for a in found)

@@ -79,6 +79,31 @@ def test_a_killed_bank_goes_on_where_it_stood_and_a_partial_one_says_so(script, 
     assert "aa: 2 of 4 planned replicates done" in capsys.readouterr().out
 
 
+def test_a_replicate_that_lacks_what_is_asked_now_is_made_again(script, tmp_path):
+    bank = script("bank")
+
+    def bank_of(seeds):
+        return bank.planned(
+            tmp_path / "aa", 1, lambda _: {"seeds": np.array(seeds)}, seconds=100,
+            enough=lambda arrays: arrays["seeds"] >= seeds,
+        )  # fmt: skip
+
+    assert [[3], [3], [5], [5]] == [
+        [int(a["seeds"]) for a in bank_of(seeds)] for seeds in (3, 2, 5, 4)
+    ]
+
+
+def test_stored_pairs_tell_that_changed_looks_ask_for_more_seeds(script):
+    aa = script("finetune_bank")
+    rng = np.random.default_rng(3)
+    before = rng.random((3, 400)) < 0.8
+    after = np.where(rng.random((3, 400)) < 0.06, ~before, before)
+    pair = {"before": before.astype(np.int8), "groups": np.arange(400) % 40}
+
+    assert aa.has_seeds(pair | {"after": np.zeros((3, 400), np.int8)})
+    assert not aa.has_seeds(pair | {"after": after.astype(np.int8)})
+
+
 def test_reshuffled_rows_give_the_same_answers(script, pool):
     bank = script("bank")
     heads = bank.Heads(pool, rows=300)
