@@ -80,7 +80,8 @@ LAYERS = (
     ("curator.tasks",),
     ("curator.schema",),
     (
-        "curator.annotating_consensus", "curator.annotating_pages", "curator.annotating_ranking",
+        "curator.agreement", "curator.annotating_consensus", "curator.annotating_pages", "curator.annotating_ranking",
+        "curator.voting",
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
         "curator.confident", "curator.decide", "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
