@@ -58,7 +58,6 @@ __all__ = [
     "locate",
     "placed",
     "read",
-    "studio_time",
     "read_exchange",
     "read_messages",
     "read_preference",
