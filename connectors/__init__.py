@@ -63,6 +63,7 @@ __all__ = [
     "read_preference",
     "read_spans",
     "read_tags",
+    "studio_time",
     "tokens_of",
     "with_system",
     "write",
