@@ -34,13 +34,19 @@ from curator.versions.store import Store
 EXAMPLES = 3
 STEP_ISSUES = {
     "clean": ("unicode", "html", "whitespace", "empty", "too_short"),
-    "duplicates": ("exact_duplicate", "near_duplicate", "label_conflict"),
+    "duplicates": (
+        "exact_duplicate",
+        "near_duplicate",
+        "label_conflict",
+        "near_but_different",
+    ),
     "leaks": ("leak",),
     "label_errors": ("label",),
     "augment": ("augmented_copy", "augmented_leak", "augmented_label"),
     "map_labels": ("label_split",),
     "personal_data": tuple(ISSUE + kind for kind in KINDS),
 }
+NEVER_FLAGGED = ("label_conflict", "near_but_different")  # shown all the same
 STEP_SENTENCES = {
     "clean": "Texts were repaired; rows with nothing to read were removed.",
     "duplicates": "Of rows that say the same under one label, one was kept.",
@@ -218,7 +224,7 @@ def _issues(
     span = _span(steps, at)
     for issue_type in STEP_ISSUES.get(step.kind, ()):
         here = findings.filter(pc.equal(findings["issue_type"], issue_type))
-        shown = here if issue_type == "label_conflict" else here.filter(here["flagged"])
+        shown = here if issue_type in NEVER_FLAGGED else here.filter(here["flagged"])
         rows = shown.sort_by([("score", "descending"), ("row_id", "ascending")]).to_pylist()
         ids = {r["row_id"] for r in rows}
         title, explanation = reports.describe(issue_type)

@@ -35,7 +35,7 @@ _BY_HARM: tuple[tuple[str, ...], ...] = (
         "keyboard_noise", "surprising", "outlier", "boilerplate", "repetition", "unlike_prose",
         "too_short", "odd_length", "odd_words", "unknown_language",
     ),
-    ("markup", "unicode", "html", "whitespace"),
+    ("markup", "unicode", "html", "whitespace", "near_but_different"),
 )  # fmt: skip
 _PERSONAL = 1
 _UNRANKED = 3  # what this table does not know, such as a user's own check, stands in the middle

@@ -17,7 +17,7 @@ import pyarrow as pa
 import augmenters
 from curator.checks.composition import composition
 from curator.checks.drift import drift
-from curator.checks.duplicates import duplicates
+from curator.checks.duplicates import duplicates, guard_notes
 from curator.checks.label_errors import label_errors
 from curator.checks.language import ISSUES as LANGUAGE_ISSUES
 from curator.checks.language import language
@@ -162,7 +162,7 @@ def own_check(rows: pa.Table, *, use: str, code: str = "") -> pa.Table:
 
 STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
-    "duplicates": StepKind(duplicates, drop_duplicates, version=1),
+    "duplicates": StepKind(duplicates, drop_duplicates, version=2, notes=guard_notes),
     "leaks": StepKind(leaks, drop_leaks, version=1),
     "label_errors": StepKind(
         label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)

@@ -80,6 +80,10 @@ _ISSUE_WORDS = {
         "Same text, different label",
         "Two rows say the same and are labelled differently: at least one label is doubtful.",
     ),
+    "near_but_different": (
+        "Near, but another fact",
+        "Texts like another row but for an amount, a date, a negation or a name: both stay.",
+    ),
     "leak": (
         "Training rows that repeat test rows",
         "A model that has seen the answers in training looks better than it is.",

@@ -4,11 +4,15 @@ The one idea: a row goes only if a row that *stays* says the same. The longest t
 kept first, then every row near a kept one of its label leaves; so no chain of small changes carries
 a row away from its partner, and each dropped row names one that survives and is directly similar.
 
+Near is not the same: two texts that differ in an amount, a date, a negation or a name are two
+facts. The guard (`curator.spans`) keeps both, and says where they differ.
+
 Rows of one normalised text have the same neighbours, so all work is done per text and label.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,12 +20,24 @@ import pyarrow as pa
 
 from curator.near import Pairs, TextGraph, check_near, text_graph
 from curator.schema import findings
+from curator.shingles import unescape
+from curator.spans import Difference, Facts, difference, facts_of, names_in
 from curator.tasks import Task, task_of
+
+DIFFERENT = "near_but_different"
+_BY_WORDING = ("negation", "name")  # may be said in other words, so equal values are not asked for
+_BUT = ", but another fact: "
+Found = Iterator[tuple[int, dict[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """The rows of a table by text and label, as positions in the order of their ids."""
+    """The rows of a table by text and label, as positions in the order of their ids.
+
+    names: Words of the corpus that are names wherever they stand; None: nothing is guarded.
+    facts: What is protected in the text of a row, made when first asked for, and of it the plain
+        values: where these differ nothing else needs to be looked at.
+    """
 
     ids: Sequence[str]
     texts: Sequence[str]
@@ -29,11 +45,31 @@ class _Crowd:
     splits: Sequence[str]
     graph: TextGraph
     task: Task
+    names: frozenset[str] | None
     training: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     first_two: dict[int, list[int]] = field(default_factory=dict)
+    facts: dict[int, tuple[Facts, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
+
+    def differ(self, one: int, other: int) -> Difference | None:
+        """Tell the first protected thing in which the near texts of two rows differ."""
+        return difference(self._facts(one)[0], self._facts(other)[0])
+
+    def parted(self, one: int, other: int) -> bool:
+        """Tell whether the guard keeps the near texts of two rows apart."""
+        if self.names is None:
+            return False
+        left, right = self._facts(one), self._facts(other)
+        return left[1] != right[1] or difference(left[0], right[0]) is not None
+
+    def _facts(self, at: int) -> tuple[Facts, tuple[tuple[str, str], ...]]:
+        if at not in self.facts:
+            facts = facts_of(unescape(self.texts[at]), names=self.names or frozenset())
+            plain = sorted((s.kind, s.value) for s in facts.spans if s.kind not in _BY_WORDING)
+            self.facts[at] = facts, tuple(plain)
+        return self.facts[at]
 
 
-def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
+def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8, guard: bool = True) -> pa.Table:
     """Find training rows that repeat a kept training row of their label, and label conflicts.
 
     Rows are visited longest text first, equal lengths in alphabetical order, same texts by id; a
@@ -44,31 +80,54 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8) -> pa.Table:
             answers, its spans) takes the place of a label.
         pairs: Pairs over these rows, made at `near` or lower, without sides.
         near: Smallest Jaccard of a duplicate, in 0.7..1.
+        guard: Keep near texts that differ in an amount, a dose, a date, another number or id, a
+            negation or a name; they are no label conflicts either.
 
     Returns:
         Findings by row: `exact_duplicate` (normalised texts equal) and `near_duplicate`, training
         rows only, partner the most similar kept row, score the Jaccard; `label_conflict`, not
-        flagged, rows of any split, partner the most similar row with another label. Between equally
-        similar partners the smallest id.
+        flagged, rows of any split, partner the most similar row with another label;
+        `near_but_different`, not flagged, training rows that only the guard kept, partner the most
+        similar kept row, evidence what differs and where. Between equally similar partners the
+        smallest id.
 
     Raises:
         RecipeError: near is outside 0.7..1.
     """
     check_near("duplicates", near)
-    crowd = _gather(rows, text_graph(task_of(rows).input_text(rows), pairs, threshold=near))
+    graph = text_graph(task_of(rows).input_text(rows), pairs, threshold=near)
+    crowd = _gather(rows, graph, guard=guard)
     kept = _keep(crowd)
-    found = [*_dropped(crowd, kept), *_conflicts(crowd)]
+    found = [*_dropped(crowd, kept), *_guarded(crowd, kept), *_conflicts(crowd)]
     found.sort(key=lambda item: item[0])
     return findings(
         {"row_id": crowd.ids[at], "check": "duplicates", **record} for at, record in found
     )
 
 
-def _gather(rows: pa.Table, graph: TextGraph) -> _Crowd:
+def guard_notes(found: pa.Table) -> tuple[str, ...]:
+    """Say how many rows only the guard kept, and in what they differ from a kept row."""
+    told = [
+        finding["evidence"].partition(_BUT)[2].split(" ")[0]
+        for finding in found.select(["issue_type", "evidence"]).to_pylist()
+        if finding["issue_type"] == DIFFERENT
+    ]
+    if not told:
+        return ()
+    kinds = ", ".join(f"{kind} {n:,}" for kind, n in sorted(Counter(told).items()))
+    said = (
+        f"{len(told):,} rows near to a kept row stay, because they say something else ({kinds}); "
+        "guard: false drops them"
+    )
+    return (said,)
+
+
+def _gather(rows: pa.Table, graph: TextGraph, *, guard: bool) -> _Crowd:
     task = task_of(rows)
     texts, labels = task.input_text(rows).to_pylist(), task.target_text(rows).to_pylist()
     ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
-    crowd = _Crowd(ids, texts, labels, splits, graph, task)
+    names = names_in(texts) if guard and graph.near else None
+    crowd = _Crowd(ids, texts, labels, splits, graph, task, names)
     codes = graph.codes.tolist()
     for at in sorted(range(len(codes)), key=crowd.ids.__getitem__):
         code, label = codes[at], crowd.labels[at]
@@ -87,18 +146,21 @@ def _keep(crowd: _Crowd) -> dict[tuple[int, str], int]:
     for code in sorted(crowd.training):  # texts come longest first
         near = crowd.graph.near.get(code, {})
         for label, members in crowd.training[code].items():
-            if not any((other, label) in kept for other in near):
+            others = (kept[other, label] for other in near if (other, label) in kept)
+            if all(crowd.parted(members[0], other) for other in others):
                 kept[code, label] = members[0]
     return kept
 
 
-def _dropped(
-    crowd: _Crowd, kept: dict[tuple[int, str], int]
-) -> Iterator[tuple[int, dict[str, object]]]:
+def _dropped(crowd: _Crowd, kept: dict[tuple[int, str], int]) -> Found:
     for code, by_label in crowd.training.items():
         near = {code: 1.0, **crowd.graph.near.get(code, {})}
         for label, members in by_label.items():
-            offers = ((j, kept[c, label], c) for c, j in near.items() if (c, label) in kept)
+            if (code, label) in kept:
+                offers = [(1.0, kept[code, label], code)]
+            else:
+                every = ((j, kept[c, label], c) for c, j in near.items() if (c, label) in kept)
+                offers = [offer for offer in every if not crowd.parted(members[0], offer[1])]
             jaccard, partner, other = min(
                 offers, key=lambda offer: (offer[2] != code, -offer[0], crowd.ids[offer[1]])
             )
@@ -124,29 +186,55 @@ def _repeats(
     }
 
 
-def _conflicts(crowd: _Crowd) -> Iterator[tuple[int, dict[str, object]]]:
+def _guarded(crowd: _Crowd, kept: dict[tuple[int, str], int]) -> Found:
+    """Give the kept rows that are near to an earlier kept one of their label, and say why."""
+    for (code, label), at in kept.items():
+        near = crowd.graph.near.get(code, {})
+        offers = [
+            (-jaccard, crowd.ids[kept[other, label]], kept[other, label])
+            for other, jaccard in near.items()
+            if other < code and (other, label) in kept  # an earlier code is a longer text
+        ]
+        if offers:
+            distance, _, partner = min(offers)
+            yield (
+                at,
+                {
+                    "issue_type": DIFFERENT,
+                    "score": -distance,
+                    "partner_id": crowd.ids[partner],
+                    "evidence": f"near copy of a kept row (Jaccard {-distance:.2f})"
+                    f"{_BUT}{crowd.differ(at, partner)}",
+                    "flagged": False,
+                },
+            )
+
+
+def _conflicts(crowd: _Crowd) -> Found:
     nearest: dict[tuple[int, str], tuple[float, int] | None] = {}
     for at, code in enumerate(crowd.graph.codes.tolist()):
         label = crowd.labels[at]
         if (code, label) not in nearest:
-            nearest[code, label] = _nearest_other_label(crowd, code, label)
+            nearest[code, label] = _nearest_other_label(crowd, at, code, label)
         partner = nearest[code, label]
         if partner is not None:
             yield at, _contradicts(crowd, at, *partner)
 
 
-def _nearest_other_label(crowd: _Crowd, code: int, label: str) -> tuple[float, int] | None:
+def _nearest_other_label(
+    crowd: _Crowd, here: int, code: int, label: str
+) -> tuple[float, int] | None:
     near = {code: 1.0, **crowd.graph.near.get(code, {})}
     offers = [
-        (other != code, -jaccard, crowd.ids[at], at)
+        (other != code, -jaccard, crowd.ids[at], at, other)
         for other, jaccard in near.items()
         for at in crowd.first_two[other]
         if crowd.labels[at] != label
     ]
-    if not offers:
-        return None
-    _, distance, _, at = min(offers)
-    return -distance, at
+    for _, distance, _, at, other in sorted(offers):
+        if other == code or not crowd.parted(here, at):
+            return -distance, at
+    return None
 
 
 def _contradicts(crowd: _Crowd, at: int, jaccard: float, partner: int) -> dict[str, object]:
