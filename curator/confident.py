@@ -9,6 +9,7 @@ in one place.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +115,62 @@ def self_confidence(labels: IntArray, probabilities: FloatArray) -> FloatArray:
         StepError: As `flag_labels`.
     """
     return np.asarray(_checked(labels, probabilities)[np.arange(len(labels)), labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What several people and a model come to together.
+
+    own: How good each person's answer is, shape (n, m), 0..1; NaN where there is none. It orders
+        the answers to a row, and understates how often they are right.
+    person: How good each person is taken to be, shape (m,), 0..1.
+    worth: How little one more answer would bring, shape (n,): the lowest first.
+    """
+
+    own: FloatArray
+    person: FloatArray
+    worth: FloatArray
+
+
+def crowd_consensus(answers: IntArray, probabilities: FloatArray) -> Crowd:
+    """Weigh several people's answers and a model's by how well they agree (CROWDLAB).
+
+    Args:
+        answers: Class that each person gave, shape (n, m), values 0..k-1, -1 for none; each row
+            and each column has one, and a row two or more.
+        probabilities: Out-of-sample class probabilities, shape (n, k), rows sum to 1.
+
+    Raises:
+        StepError: Nobody's answer meets another's: then there is nothing to weigh.
+
+    Source: Goh, Tkachenko and Mueller 2022, CROWDLAB; Goh and Mueller 2023, ActiveLab (worth).
+    """
+    given = answers >= 0
+    if answers.ndim != 1 + 1 or not (given.sum(axis=1) > 1).any():
+        raise StepError(
+            "CROWDLAB weighs people against each other, but no row was answered by two; "
+            "take the majority"
+        )
+    from cleanlab.multiannotator import (
+        get_active_learning_scores,
+        get_label_quality_multiannotator,
+    )
+
+    labels = np.where(given, answers, np.nan)
+    # Where the model likes two classes equally, cleanlab draws lots from numpy's global generator.
+    # A trillionth apart, they are never equal, and the same answers give the same consensus.
+    checked = probabilities.astype(np.float64) - 1e-12 * np.arange(probabilities.shape[1])
+    with warnings.catch_warnings():
+        # It warns where no two people agree on any row: then the model decides, with low quality.
+        warnings.filterwarnings("ignore", message="Annotators do not agree on any example")
+        found = get_label_quality_multiannotator(labels, checked, verbose=False)
+        worth, _ = get_active_learning_scores(labels, checked)
+    people = found["annotator_stats"].sort_index()
+    return Crowd(
+        own=found["detailed_label_quality"].to_numpy(),
+        person=people["annotator_quality"].to_numpy(),
+        worth=np.asarray(worth),
+    )
 
 
 def _checked(labels: IntArray, probabilities: FloatArray) -> npt.NDArray[np.float64]:

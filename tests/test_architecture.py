@@ -60,7 +60,7 @@ HOMES = {
     "sklearn": ("curator.impact.groups", "finetune.logistic", "finetune.tfidf"),
     "ruamel": ("curator.yaml_nodes",),
     "threadpoolctl": ("curator.rechecking", "finetune.logistic"),
-    "transformers": ("finetune.folders",),
+    "transformers": ("finetune.causal", "finetune.folders"),
     "typer": (
         "curator.cli", "curator.commands*", "curator.init", "curator.session", "curator.show",
     ),
@@ -80,10 +80,11 @@ LAYERS = (
     ("curator.tasks",),
     ("curator.schema",),
     (
-        "curator.agreement", "curator.annotating_consensus", "curator.annotating_pages", "curator.annotating_ranking",
+        "curator.agreement", "curator.annotating_consensus", "curator.annotating_crowd", "curator.annotating_pages", "curator.annotating_ranking",
         "curator.voting",
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
-        "curator.confident", "curator.decide", "curator.filters", "curator.impact",
+        "curator.confident", "curator.decide", "curator.declared",
+        "curator.filters", "curator.impact",
         "curator.impact.claim", "curator.impact.gate", "curator.impact.gate_pages",
         "curator.impact.groups", "curator.impact.planning", "curator.impact.sequence",
         "curator.impact.statistics", "curator.impact.touched",
@@ -111,7 +112,7 @@ LAYERS = (
     ),
     (
         "curator.about", "curator.annotating_log", "curator.exporting", "curator.forms", "curator.impact.ledger", "curator.impact.measure",
-        "curator.query",
+        "curator.impact.budget", "curator.query",
     ),
     ("curator.comparing", "curator.facts", "curator.models", "curator.trainers"),
     (
