@@ -91,7 +91,7 @@ class Putting:
 
     def _find(self, version: Version, made: Mapping[str, Any]) -> pa.Table:
         ids = pa.array(sorted(made), pa.string())
-        return lookup.find_live(self.store.folder, self.store.layout(version), ids).rows
+        return lookup.find_live(self.store.hashes, self.store.layout(version), ids).rows
 
     def _tell(
         self, row: str, action: str, was: str | None, now: str | None, made: Sequence[Decision]

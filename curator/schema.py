@@ -8,6 +8,7 @@ order of rows enter none of them.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import itertools
 import struct
@@ -134,8 +135,9 @@ def _hashed(messages: pa.LargeBinaryArray) -> Iterator[bytes]:
     _, offsets, data = messages.buffers()
     ends = np.frombuffer(offsets, np.int64)[messages.offset :][: len(messages) + 1].tolist()
     view = memoryview(data if data is not None else b"")
+    blake2b = hashlib.blake2b
     for start, end in itertools.pairwise(ends):
-        yield hashlib.blake2b(view[start:end], digest_size=16).digest()
+        yield blake2b(view[start:end], digest_size=16).digest()
 
 
 def _tagged_column(column: pa.ChunkedArray) -> list[pa.LargeBinaryArray]:
@@ -194,9 +196,8 @@ def row_hashes(rows: pa.Table) -> list[str]:
 
 def record_hashes(rows: pa.Table) -> npt.NDArray[np.uint8]:
     """Hash each row as a record of `content_digest`, in row order; bytes, shape (n, 16)."""
-    records = [
-        hashlib.blake2b(_HEX + h.encode(), digest_size=16).digest() for h in row_hashes(rows)
-    ]
+    blake2b, head = hashlib.blake2b, _HEX
+    records = [blake2b(head + h.encode(), digest_size=16).digest() for h in row_hashes(rows)]
     return np.frombuffer(b"".join(records), np.uint8).reshape(-1, 16)
 
 
@@ -206,16 +207,16 @@ def digest_of(records: npt.NDArray[np.uint8]) -> str:
     Args:
         records: Bytes, shape (n, 16).
     """
-    high, low = (
-        np.ascontiguousarray(half).view(">u8").ravel().astype(np.uint64)
-        for half in (records[:, :8], records[:, 8:])
-    )
+    whole = np.ascontiguousarray(records)
+    high = whole.view(">u8")[:, 0].astype(np.uint64)
     order = np.argsort(high)
-    if (np.diff(high[order]) == 0).any():  # as good as never: the first half almost always decides
-        order = np.lexsort((low, high))
+    ranked = high[order]
+    if (ranked[1:] == ranked[:-1]).any():  # as good as never: the first half almost always decides
+        order = np.lexsort((whole.view(">u8")[:, 1].astype(np.uint64), high))
+    pairs = whole.view(np.uint64)  # two numbers a record are moved faster than 16 bytes
     total = hashlib.sha256()
     for start in range(0, len(order), _SLICE):
-        total.update(records[order[start : start + _SLICE]].tobytes().hex().encode())
+        total.update(binascii.hexlify(pairs.take(order[start : start + _SLICE], axis=0).data))
     return total.hexdigest()
 
 

@@ -17,9 +17,10 @@ from curator import schema
 from curator.tasks import Task, task_named
 from curator.versions import freeze, laws, lookup, parts
 from curator.versions.changes import Changes, compare
-from curator.versions.hashes import RowHashes
+from curator.versions.hashes import Kept, RowHashes, kept_of
 from curator.versions.manifest import Version
 from curator.versions.objects import Folder
+from curator.versions.recalled import recalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Draft:
         self._changes: Changes | None = None
         self._new = self.rows
         self._gone: dict[str, parts.IntArray] | None = None
+        self._kept: dict[str, Kept] = {}
         self._touched = (self.rows, self.rows)
 
     def start_from(self, version: Version, layout: parts.Layout) -> None:
@@ -80,9 +82,23 @@ class Draft:
         """
         concerned = pa.concat_arrays([self.rows["id"].combine_chunks(), dropped])
         laws.check_columns_kept(version, self.rows.schema)
-        base = Base(version, layout, lookup.find_live(self._folder, layout, concerned))
+        self._kept = {part.object: self._hashes.of(part) for part in layout.parts}
+        base = Base(version, layout, self._concerned(layout, concerned))
         laws.check_dropped(dropped, self.rows, base.live.rows)
         self._start(base)
+
+    def _concerned(self, layout: parts.Layout, ids: pa.Array) -> parts.Live:
+        """Give the rows of the parent that have these ids; those are read that none can recall."""
+        known = recalled(self._folder, layout, self._kept, self.rows, self.decisions)
+        left = ids.filter(pc.invert(pc.is_in(ids, value_set=known.rows["id"].combine_chunks())))
+        if not len(left):
+            return known
+        read = lookup.find_live(self._hashes, layout, left, self._kept)
+        return parts.sorted_live(
+            [known.rows, read.rows],
+            np.concatenate([known.part, read.part]),
+            np.concatenate([known.position, read.position]),
+        )
 
     def _start(self, base: Base) -> None:
         self._base = base
@@ -117,7 +133,7 @@ class Draft:
         records = schema.record_hashes(self._new)
         self._records = records
         if base is not None and self._gone is not None:
-            records = np.concatenate([self._hashes.live(base.layout, self._gone), records])
+            records = self._hashes.live(base.layout, self._gone, self._kept, records)
         self.content = schema.digest_of(records)
 
     def _check_lock(self, task: Task) -> None:
@@ -171,7 +187,10 @@ class Draft:
         new = parts.whole(self._folder, self._new)
         for number, part in enumerate(new):
             start = number * parts.PART_ROWS
-            self._hashes.keep(part.object, self._records[start : start + part.rows])
+            rows, records = (
+                whole[start : start + part.rows] for whole in (self._new, self._records)
+            )
+            self._hashes.keep(part.object, kept_of(rows, records))
         return (*kept, *new)
 
 

@@ -420,7 +420,7 @@ class Store:
 
     def find(self, ref: Version | str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Read some rows of a version by id, without reading all of it; absent ids are left out."""
-        found = lookup.find_live(self.folder, self.layout(ref), pa.array(ids, pa.string()))
+        found = lookup.find_live(self.hashes, self.layout(ref), pa.array(ids, pa.string()))
         return {row["id"]: row for row in found.rows.to_pylist()}
 
     def decisions(self, ref: Version | str) -> pa.Table:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curator.versions import open_store
+from curator.versions.hashes import Kept
 from curator.versions.objects import names, object_path, put_object
 from curator.versions.verify import verify
 
@@ -198,7 +199,8 @@ def test_a_damaged_lock_record_and_a_damaged_record_are_found(story):
 def test_a_cache_of_row_hashes_that_does_not_fit_is_found(story):
     store, versions = story
     part = store.layout(versions[0]).parts[0]
-    store.hashes.keep(part.object, np.zeros((part.rows, 16), np.uint8))
+    records, starts = np.zeros((part.rows, 16), np.uint8), np.zeros(part.rows, np.uint64)
+    store.hashes.keep(part.object, Kept(records, starts))
 
     assert [str(store.hashes.path(part.object))] == [where for where, *_ in told(store)]
 
