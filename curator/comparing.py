@@ -14,7 +14,7 @@ from curator.context import Context, hold_caches
 from curator.errors import MeasureError
 from curator.impact.claim import Impact, claim
 from curator.impact.ledger import Uses, uses
-from curator.impact.measure import first_used, measure_pair
+from curator.impact.measure import first_used, measure_pair, tiers_to_look
 from curator.impact.sequence import LOOKS, Plan
 from curator.options import unknown_name
 from curator.progress import SILENT, Progress
@@ -97,9 +97,10 @@ def comparison(
     spec, context = spec_and_context(store, before, after, recipe, progress)
     dearest = tier or spec.tiers[-1]
     cheaper = [t for t in TIERS[: TIERS.index(dearest)] if t in spec.tiers]
+    tiers = tiers_to_look(store, before.lock, (*cheaper, dearest), progress)
     found = tuple(
         claim(measure_pair(store, before, after, tier=one, spec=spec, context=context, looks=looks))
-        for one in (*cheaper, dearest)
+        for one in tiers
     )
     hold_caches(context)
     return Compared(

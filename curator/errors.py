@@ -9,6 +9,7 @@
     │   └── ConflictError  two sides changed the same cells; carries them as a table
     ├── StepError       a step cannot run on these rows
     └── MeasureError    a measurement was asked for that cannot be made
+        └── AlphaSpentError  the test rows may not be asked again
 
 The leaves have roots of their own: `connectors.SourceError`, `augmenters.AugmentError`,
 `finetune.FitError` and `reports.ReportError`.
@@ -67,3 +68,7 @@ class StepError(CuratorError):
 
 class MeasureError(CuratorError):
     """A measurement was asked for that cannot be made."""
+
+
+class AlphaSpentError(MeasureError):
+    """What was declared of the test rows leaves nothing for this comparison."""

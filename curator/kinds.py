@@ -22,8 +22,8 @@ from curator.comparing import Compared, comparison, spec_and_context
 from curator.context import Context
 from curator.impact.design import Ready, Side, prepare, right_answers
 from curator.impact.measure import side_of
-from curator.impact.sequence import FIXED, share_at
-from curator.impact.statistics import ALPHA, Estimate, FloatArray, interval, verdict
+from curator.impact.sequence import FIXED
+from curator.impact.statistics import Estimate, FloatArray, interval, verdict
 from curator.progress import SILENT, Progress
 from curator.versions.store import Store
 
@@ -111,7 +111,7 @@ def _kind(
     drawn = np.array([_part_effect(ready, part, context) for part in range(RESAMPLES)])
     choice = choice_of_rows(drawn, m.estimate)
     wide = with_choice(m.estimate, choice)
-    low, high = interval(wide, ALPHA * share_at(m.plan, len(m.seeds)))
+    low, high = interval(wide, impact.alpha)
     word = verdict(low, high, m.margin)
     sd = 100 * float(np.sqrt(choice.variance))
     return {

@@ -9,10 +9,15 @@ from typing import Any
 
 import finetune
 from curator.context import Context
+from curator.declared import Declared
 from curator.errors import CuratorError
+from curator.impact.budget import left, next_level
 from curator.impact.design import fit_spec
+from curator.impact.ledger import percent
+from curator.impact.measure import visible
 from curator.impact.planning import default_margin
-from curator.impact.sequence import MOST_SEEDS, visible_at_last_look
+from curator.impact.sequence import MOST_SEEDS
+from curator.impact.statistics import ALPHA
 from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
 from curator.registry import MODEL_NEEDS, needs_of
@@ -53,7 +58,11 @@ def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
         task_of(imported.rows).input_text(imported.rows).to_pylist(), context.model, cache=cache
     )
     steps = _steps(recipe, imported, context, store, first, missing)
-    return {"name": recipe.name, "steps": steps, "notes": _notes(recipe, imported, context)}
+    notes = _notes(recipe, imported, context, store, first)
+    if recipe.measure is not None:
+        seconds = sum(step["cpu_s"] for step in steps)
+        notes.append(f"cost: about {seconds:,.0f} CPU seconds in all, an upper bound like the fits")
+    return {"name": recipe.name, "steps": steps, "notes": notes}
 
 
 def _steps(
@@ -107,7 +116,13 @@ def _entry(
     }
 
 
-def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
+def _notes(
+    recipe: Recipe,
+    imported: Imported,
+    context: Context,
+    store: Store | None,
+    first: Version | None,
+) -> list[str]:
     notes = [
         "rows of new steps are upper bounds: what a step drops is known when it has run",
         f"so are fits: {MOST_SEEDS} seeds are the last look, what is decided before takes fewer",
@@ -119,17 +134,40 @@ def _notes(recipe: Recipe, imported: Imported, context: Context) -> list[str]:
     test = imported.rows["split"].to_pylist().count("test")
     margin = recipe.measure.margin or default_margin(test)
     notes.append(f"{test:,} test rows; smallest change worth acting on: {margin * 100:.1f} points")
+    lock = first.lock if first else None
+    level = next_level(store, lock) if store else None
+    if level is None and recipe.measure.alpha:
+        level = Declared(**recipe.measure.alpha).first_level()
     for tier in recipe.measure.tiers:
         try:
             fit_spec(tier, recipe.measure, context)
-            seen = visible_at_last_look(tier, rows=test, claims=len(recipe.steps))
+            seen, company = visible(tier, test, len(recipe.steps), level)
         except (CuratorError, finetune.FitError) as fault:
             notes.append(f"{tier}: {fault}")
             continue
         notes.append(
-            f"{tier}: effects under {seen * 100:.1f} points cannot be relied on to show "
-            f"({len(recipe.steps)} steps judged together, up to {MOST_SEEDS} seeds)"
+            f"{tier}: the smallest effect that can be relied on to show is {seen} "
+            f"({company}, up to {MOST_SEEDS} seeds)"
         )
         if tier != "probe" and not context.is_encoder:
             notes.append(f"{tier}: not measurable, {context.no_encoder()}")
-    return notes
+    return [*notes, _alpha_note(recipe, store, lock)]
+
+
+def _alpha_note(recipe: Recipe, store: Store | None, lock: str | None) -> str:
+    """Say what a run's looks will be charged to the test rows, at most."""
+    steps, tiers = len(recipe.steps), recipe.measure.tiers if recipe.measure else ()
+    told = left(store, lock) if store else None
+    if told is None and recipe.measure and recipe.measure.alpha:
+        told = f"declared by this run: {Declared(**recipe.measure.alpha).words()}"
+    if told is not None:
+        return (
+            f"alpha: {told}; a run opens up to {steps + (steps > 1)} comparisons that are new, the "
+            f"whole chain first, on {tiers[-1]} only"
+        )
+    each = ALPHA * (1 + (steps > 1))
+    return (
+        f"alpha: up to {percent(each)} will be charged per tier ({percent(ALPHA)} for the steps "
+        f"together, by Holm, and {percent(ALPHA)} for the whole chain), and as much again for the "
+        "classes they touch; `measure: alpha:` declares shares that are kept to"
+    )

@@ -6,10 +6,11 @@ Comments, paths and the `measure:` and `report:` parts enter no version id.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from curator.declared import RULES, Declared
 from curator.errors import RecipeError
 from curator.masking import EXAMPLES, Examples
 from curator.options import unknown_name
@@ -105,6 +106,8 @@ class MeasureSpec:
     tiers: Cheapest first; the last carries the verdict, the others are screens.
     method: What is trained in the tiers above the probe.
     margin: Smallest change of the metric worth acting on, a fraction; None: from the test set.
+    alpha: What the test rows may be asked, declared before the first look: the fields of
+        `declared.Declared`; None declares nothing.
     """
 
     model: str | None = None
@@ -113,6 +116,7 @@ class MeasureSpec:
     metric: str = "accuracy"
     margin: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    alpha: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +438,7 @@ class _Reader:
     def measure(self, here: Here | None) -> MeasureSpec | None:
         if here is not None and here.value is False:
             return None
-        known = ("model", "tiers", "method", "metric", "margin", *TRAINING)
+        known = ("model", "tiers", "method", "metric", "margin", "alpha", *TRAINING)
         keys = self.mapping(here, "measure", known)
         tiers = self.strings(keys.get("tiers"), "tiers") or ("probe", "top-layers")
         for tier in tiers:
@@ -454,4 +458,22 @@ class _Reader:
             training=training,
             metric=self.metric(keys.get("metric")),
             margin=self.share(margin, "margin", 0.01) if margin else None,
+            alpha=self.alpha(keys.get("alpha")),
         )
+
+    def alpha(self, here: Here | None) -> dict[str, Any] | None:
+        """Read what the test rows may be asked, as the fields of a declaration."""
+        if here is None or here.value is None:
+            return None
+        keys = self.mapping(here, "measure.alpha", ("rule", "total", "comparisons"))
+        rule = self.choice(keys.get("rule"), "measure.alpha rule", RULES, "split")
+        total = self.share(keys.get("total"), "measure.alpha total", 0.05)
+        number = keys.get("comparisons")
+        if number is not None and not (type(number.value) is int and number.value > 0):
+            told = f"found {number.spelt!r}, expected a whole number above 0"
+            self.fault(number.line, f"measure.alpha comparisons: {told}")
+            return None
+        found = Declared(rule, total, number.value if number else None)
+        if fault := found.fault():
+            self.fault(here.line, f"measure.alpha: {fault}")
+        return asdict(found)

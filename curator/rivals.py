@@ -15,6 +15,7 @@ from typing import Any
 from curator.comparing import spec_and_context
 from curator.errors import MeasureError
 from curator.execute import ruled
+from curator.impact.budget import Opened, end_comparison, open_comparison
 from curator.impact.design import Side, fit_spec
 from curator.impact.ledger import Look, charge, now, percent, uses
 from curator.impact.measure import side_of
@@ -74,21 +75,26 @@ def rivals(
     ways = [_rival(store, made, before, action) for action in dict.fromkeys(actions)]
     sides = [way.side for way in ways]
     trials = open_trials(before, sides, context, fit_spec("probe", spec, context))
-    alpha = ALPHA / len(ways)
     names = ",".join(way.action for way in ways)
+    subject = (parent.id, made.id, f"probe, rivals {names}")
+    opened = open_comparison(store, str(parent.lock), subject, releases=_tags(store, made))
+    whole = ALPHA if opened is None else opened.level
+    charged = whole if opened is None or opened.charged else 0.0
+    alpha = whole / len(ways)
     context.progress.say(
-        f"ledger  rivals of {step} ({names}) will be charged {percent(ALPHA)} of alpha to lock "
+        f"ledger  rivals of {step} ({names}) will be charged {percent(charged)} of alpha to lock "
         f"{str(parent.lock)[:12]}"
     )
     charge(store, Look(
-        now(), str(parent.lock), parent.id, made.id, f"probe, rivals {names}", len(FRESH), ALPHA,
-        0.0,
+        now(), str(parent.lock), parent.id, made.id, f"probe, rivals {names}", len(FRESH),
+        charged, 0.0,
     ))  # fmt: skip
     seen = [_asked(trials, before, way, CHOOSING, alpha) for way in ways]
     best = max(range(len(ways)), key=lambda at: seen[at]["effect"])
     margin = spec.margin if spec.margin is not None else default_margin(len(trials.ids))
     again = _asked(trials, before, ways[best], FRESH, alpha)
     word = verdict(again["low"], again["high"], margin)
+    _end(store, parent, opened, alpha, word)
     return {
         "step": step, "before": parent.id, "version": made.id, "tier": "probe",
         "test_rows": int(trials.fresh.sum()), "rivals": seen, "chosen": ways[best].action,
@@ -97,6 +103,17 @@ def rivals(
         "fits": trials.fits, "cost_cpu_s": trials.cpu_s,
         "test_uses": uses(store, parent.lock).as_dict(),
     }  # fmt: skip
+
+
+def _tags(store: Store, made: Version) -> list[str]:
+    return sorted(name for name, version in store.tags().items() if version == made.id)
+
+
+def _end(store: Store, parent: Version, opened: Opened | None, alpha: float, word: str) -> None:
+    """Write down how the choice ended; its p-value is only known to lie on one side of alpha."""
+    if opened is not None:
+        called = word in {"better", "worse"}
+        end_comparison(store, str(parent.lock), opened, p=alpha if called else 1.0, called=called)
 
 
 def _step(store: Store, ref: str, step: str) -> tuple[Version, Version]:

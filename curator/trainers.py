@@ -16,7 +16,8 @@ from curator.comparing import Compared, spec_and_context
 from curator.context import Context
 from curator.errors import MeasureError
 from curator.impact.answers import read_answers
-from curator.impact.claim import Measurement, claim, points
+from curator.impact.budget import Opened, end_comparison, open_comparison
+from curator.impact.claim import Measurement, claim, p_of_claim, points
 from curator.impact.design import Side
 from curator.impact.ledger import Look, charge, now, uses
 from curator.impact.measure import MEASURE_VERSION, erased_since, first_used, side_of
@@ -126,17 +127,41 @@ def outside_comparison(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ledger:
     """Where measurements on one pair of versions are kept.
 
     lock: Lock of the test rows that are looked at.
     erased: What tells the versions from what they were before rows were erased from them.
+    opened: The level of the comparison, where levels were declared for the test rows.
     """
 
     store: Store
     lock: str
     erased: tuple[str | None, ...]
+    opened: Opened | None = None
+
+    def levelled(self, ready: Comparable, spec: str) -> Comparable:
+        """Give the comparison its declared level, where levels were declared.
+
+        Raises:
+            AlphaSpentError: None is left.
+        """
+        blank = ready.blank
+        subject = (blank.before, blank.after, spec, blank.plan, *self.erased)
+        tags = [name for name, version in self.store.tags().items() if version == blank.after]
+        self.opened = open_comparison(self.store, self.lock, subject, releases=sorted(tags))
+        if self.opened is None:
+            return ready
+        note = self.opened.note
+        return replace(ready, blank=replace(blank, level=self.opened.level, declared=note))
+
+    def end(self, found: Measurement) -> None:
+        """Write down how the comparison ended, where it has a declared level."""
+        if self.opened is not None and found.estimate is not None:
+            called = claim(found).verdict in {"better", "worse"}
+            p = p_of_claim(found)
+            end_comparison(self.store, self.lock, self.opened, p=p, called=called)
 
     def key(self, ready: Comparable, context: Context, spec: str, seeds: Sequence[int]) -> str:
         """Give the place of a measurement under these seeds."""
@@ -150,7 +175,8 @@ class _Ledger:
     def use(self, ready: Comparable, spec: str, seeds: int) -> None:
         """Write a look down before it is taken, so that one that is killed counts too."""
         blank = ready.blank
-        alpha = ALPHA * share_at(blank.plan, seeds)
+        level = ALPHA if self.opened is None else self.opened.level * self.opened.charged
+        alpha = level * share_at(blank.plan, seeds)
         tier = f"{blank.tier} {spec[:12]}"
         look = Look(now(), self.lock, blank.before, blank.after, tier, seeds, alpha, alpha)
         charge(self.store, look)
@@ -170,10 +196,12 @@ def _answered(
     )
     spec = schema.hash_fields(before.digest(), after.digest())
     model = f"answers in {paths[0].name} and {paths[1].name}"
+    ready = ledger.levelled(ready, spec)
     key = ledger.key(ready, context, spec, before.seeds)
     ledger.use(ready, spec, len(before.seeds))
     found = compare_scores(ready, before, after, spec=spec, model=model)
     ledger.store.record("impacts", key, found.as_dict())
+    ledger.end(found)
     return found
 
 
@@ -183,6 +211,7 @@ def _trained(
     """Run a trainer look by look, until its claim is decided or hopeless."""
     ready = replace(ready, blank=replace(ready.blank, plan=plan))
     spec, model = trainer.spec(), f"trained by `{trainer.command}`"
+    ready = ledger.levelled(ready, spec)
     runs = _Runs(ready, trainer, plan, context)
     for count, _ in plan:
         seeds = range(count)
@@ -197,6 +226,7 @@ def _trained(
             ledger.store.record("impacts", key, found.as_dict())
         if claim(found).stopped != "open":
             break
+    ledger.end(found)
     context.counters.fits_cached += found.fits - len(runs.made)
     return found
 

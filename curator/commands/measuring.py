@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curator import show
-from curator.errors import MeasureError
+from curator.errors import AlphaSpentError, MeasureError
 from curator.session import Json, Ref, print_json, progress, store_here
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ TimeLimit = Annotated[
 Files = Annotated[str, typer.Option(help="Files of --train-with: jsonl, csv or parquet.")]
 
 _HUNDRED = 100
+_CANNOT_TELL = 4
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module to the command line."""
     app.command()(gate)
+    app.command()(alpha)
 
 
 def wider(
@@ -100,9 +102,13 @@ def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     limits = _limits(protect or [], no_class_loses)
     rules = Rules(None if margin is None else _share("--margin", margin), limits)
     by = outside(scores, train_with, seeds=seeds, time_limit_s=time_limit, files=files)
-    found = judge_change(
-        store_here(), a, b, rules=rules, tier=tier, recipe=recipe, by=by, progress=progress()
-    )
+    try:
+        found = judge_change(
+            store_here(), a, b, rules=rules, tier=tier, recipe=recipe, by=by, progress=progress()
+        )
+    except AlphaSpentError as spent:
+        typer.echo(f"Error: {spent}", err=True)
+        raise typer.Exit(_CANNOT_TELL) from spent
     for path, page in ((junit, gate_pages.junit), (markdown, gate_pages.markdown)):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +116,45 @@ def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     print_json(found.as_dict()) if as_json else show.gate(found.as_dict())
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def alpha(
+    version: Annotated[str, typer.Argument(help="Version whose test rows are asked about.")] = (
+        "main"
+    ),
+    declare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Declare, before the first look: explore, split, lord, saffron or final.",
+        ),
+    ] = None,
+    comparisons: Annotated[
+        int | None, typer.Option(help="Comparisons that share alpha, with --declare split.")
+    ] = None,
+    total: Annotated[
+        float, typer.Option(help="Alpha of all comparisons together, in per cent.")
+    ] = 5.0,
+    as_json: Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Say what the test rows of a version may still be asked, or declare it once."""
+    from curator.declared import Declared
+    from curator.impact import budget
+    from curator.impact.ledger import uses
+
+    store = store_here()
+    lock = store.version(version).lock
+    if lock is None:
+        raise MeasureError(f"version {version} has no test row, so there is no alpha to declare")
+    if declare is not None:
+        wanted = Declared(declare, total / _HUNDRED, comparisons)  # type: ignore[arg-type]
+        budget.declare(store, lock, wanted)
+    facts = budget.facts(store, lock)
+    if as_json:
+        print_json(facts)
+        return
+    show.say(f"test rows {lock[:12]}: {uses(store, lock).sentence()}")
+    show.say(budget.left(store, lock) or "nothing is declared: steps of a run share 5 % (Holm)")
 
 
 def _limits(protect: list[str], every: float | None) -> Limits:

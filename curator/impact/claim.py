@@ -57,6 +57,9 @@ class Measurement:
     placebo: What random changes did beside this one, on the probe; None where it was not asked.
     epochs: The effect at equal epochs, where the number of rows moved and a call hung on it; the
         estimate is at equal updates.
+    level: The level of its claim over all looks, where one was declared for the test rows; it
+        takes the place of Holm's.
+    declared: What to say of that.
     """
 
     before: str
@@ -82,6 +85,8 @@ class Measurement:
     rest: Part | None = None
     placebo: Mapping[str, Any] | None = None
     epochs: Estimate | None = None
+    level: float | None = None
+    declared: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -160,6 +165,7 @@ class Impact:
             "after_score": m.after_score,
             "alpha": self.alpha,
             "alpha_over_looks": self.budget,
+            "declared": m.declared,
             "looks": [
                 {"seeds": seeds, "alpha": self.budget * share, "used": seeds <= len(m.seeds)}
                 for seeds, share in m.plan
@@ -188,7 +194,19 @@ def claim(measurement: Measurement, *, alpha: float = ALPHA, claims: int = 1) ->
     Raises:
         MeasureError: The measurement is no look of its own plan.
     """
-    return _claim(measurement, _Levels(alpha, alpha), claims)
+    return _claim(measurement, _own(measurement) or _Levels(alpha, alpha), claims)
+
+
+def _own(m: Measurement) -> _Levels | None:
+    """Give the declared levels of a measurement; None where none were declared."""
+    return None if m.level is None else _Levels(m.level, m.level)
+
+
+def p_of_claim(m: Measurement) -> float:
+    """Give the p-value of the claim on all test rows, at its last look; 1 where nothing ran."""
+    if m.estimate is None:
+        return 1.0
+    return sequential_p(_p(m), share_at(m.plan, len(m.seeds)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +315,12 @@ def claim_together(measurements: Sequence[Measurement], *, alpha: float = ALPHA)
         measurements: The steps of one run, one tier, each at the last of its looks.
         alpha: Chance of one false better or worse, or more, that the whole family may take.
     """
-    count = max(1, sum(m.estimate is not None for m in measurements))
+    count = max(1, sum(m.estimate is not None and m.level is None for m in measurements))
     levels = _holm(measurements, alpha)
-    return [_claim(m, at, count) for m, at in zip(measurements, levels, strict=True)]
+    return [
+        _claim(m, at, count if m.level is None else 1)
+        for m, at in zip(measurements, levels, strict=True)
+    ]
 
 
 def standings(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> list[Standing]:
@@ -311,16 +332,15 @@ def standings(measurements: Sequence[Measurement], *, alpha: float = ALPHA) -> l
 def _holm(measurements: Sequence[Measurement], alpha: float) -> list[_Levels]:
     """Give the levels of each claim over its looks; what was not tested takes no part.
 
-    The families of touched classes have equal parts of alpha: shares that no outcome moves.
+    Nor does what has a declared level: Holm or the ledger, never both. The families of touched
+    classes have equal parts of alpha: shares that no outcome moves.
     """
-    p = [
-        sequential_p(_p(m), share_at(m.plan, len(m.seeds)))
-        for m in measurements
-        if m.estimate is not None
+    tested = [m for m in measurements if m.estimate is not None and m.level is None]
+    levels = iter(holm_levels([p_of_claim(m) for m in tested], alpha=alpha))
+    even = alpha / max(1, len(tested))
+    return [
+        _own(m) or _Levels(even if m.estimate is None else next(levels), even) for m in measurements
     ]
-    levels = iter(holm_levels(p, alpha=alpha))
-    even = alpha / max(1, len(p))
-    return [_Levels(even if m.estimate is None else next(levels), even) for m in measurements]
 
 
 def _planned(m: Measurement, alpha: float) -> float | None:
@@ -345,6 +365,7 @@ def _sentence(impact: Impact) -> str:
     )
     about += f", {m.shared}" if m.shared else ""
     about += ", at equal updates and at equal epochs" if m.epochs else ""
+    about += f"; {m.declared}" if m.declared else ""
     if impact.verdict == "identical":
         return "The model sees the same training set as before, so nothing was run."
     if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,11 +125,19 @@ def uses(store: Store, lock: str | None) -> Uses:
 
 
 def _keep(look: Look) -> bool:
-    path = _place(look.lock) / f"{look.key()}.json"
+    return write_once(place(KIND, look.lock) / f"{look.key()}.json", asdict(look))
+
+
+def write_once(path: Path, values: Mapping[str, Any]) -> bool:
+    """Write a record of the state folder; False where it stands already.
+
+    Raises:
+        MeasureError: The folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            json.dump(asdict(look), file)
+            json.dump(dict(values), file)
     except FileExistsError:
         return False
     except OSError as fault:
@@ -143,7 +151,7 @@ def _keep(look: Look) -> bool:
 def _kept(lock: str | None) -> Iterator[Look]:
     if lock is None:
         return
-    for path in sorted(_place(lock).glob("*.json")):
+    for path in sorted(place(KIND, lock).glob("*.json")):
         try:
             yield Look(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as fault:
@@ -153,8 +161,9 @@ def _kept(lock: str | None) -> Iterator[Look]:
             ) from fault
 
 
-def _place(lock: str) -> Path:
-    return state_folder() / KIND / lock
+def place(kind: str, lock: str) -> Path:
+    """Give the folder of what is kept of a set of test rows."""
+    return state_folder() / kind / lock
 
 
 def _summed(looks: Iterable[Look]) -> Uses:

@@ -13,16 +13,41 @@ from typing import Any
 
 from curator import schema
 from curator.context import Context
-from curator.errors import MeasureError
-from curator.impact.claim import Impact, Measurement, claim, claim_together, points, standings
+from curator.declared import Declared
+from curator.errors import AlphaSpentError, MeasureError
+from curator.impact.budget import (
+    Opened,
+    declare,
+    declared,
+    end_comparison,
+    left,
+    next_level,
+    open_comparison,
+)
+from curator.impact.claim import (
+    Impact,
+    Measurement,
+    claim,
+    claim_together,
+    p_of_claim,
+    points,
+    standings,
+)
 from curator.impact.design import Ready, Side, finish, fit_ahead, fit_spec, prepare
 from curator.impact.groups import MIN_ROWS
 from curator.impact.kept import Kept
 from curator.impact.ledger import Look, charge, counted, now, percent, uses
 from curator.impact.lengths import with_equal_epochs
 from curator.impact.placebo import kind_of_change, placebo
-from curator.impact.planning import default_margin
-from curator.impact.sequence import LOOKS, MOST_SEEDS, Plan, share_at, visible_at_last_look
+from curator.impact.planning import default_margin, planned_effect
+from curator.impact.sequence import (
+    LAST_SHARE,
+    LOOKS,
+    MOST_SEEDS,
+    Plan,
+    share_at,
+    visible_at_last_look,
+)
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
@@ -32,7 +57,7 @@ from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
 SINCE_TAG = "since tag"
-MEASURE_VERSION = 5
+MEASURE_VERSION = 6
 PLACEBO_VERSION = 2
 
 
@@ -55,6 +80,8 @@ class _Asked:
     looks: Number of looks taken.
     ready: What a look is finished from; None until one is not found in the store.
     found: The latest look; None before the first.
+    opened: Its level, where levels were declared for the test rows.
+    refused: Why it may not be looked at.
     """
 
     a: Version
@@ -65,6 +92,8 @@ class _Asked:
     looks: int = 0
     ready: Ready | None = None
     found: Measurement | None = None
+    opened: Opened | None = None
+    refused: AlphaSpentError | None = None
 
     def seeds(self) -> tuple[int, ...]:
         """Give the seeds of the latest look."""
@@ -100,8 +129,11 @@ def measure_pair(
         LockError: The frozen test rows were tampered with.
         finetune.FitError: A fit failed.
     """
-    asked = [[_ask(store, a, b, looks)]]
-    return _measure(store, asked, tier=tier, spec=spec, context=context)[0][0]
+    one = _ask(store, a, b, looks)
+    found = _measure(store, [[one]], tier=tier, spec=spec, context=context)[0][0]
+    if one.refused:
+        raise one.refused
+    return found
 
 
 def _measure(
@@ -123,7 +155,8 @@ def _measure(
         _look(store, waiting, tier=tier, spec=spec, context=context)
         waiting = [one for family in asked for one in _open(family)]
     for one in (one for family in asked for one in family):
-        if one.found and one.found.estimate and one.plan == LOOKS:
+        _end(store, one)
+        if one.found and one.found.estimate and one.plan == LOOKS and not _is_locked(one):
             one.found = replace(one.found, placebo=_placebo(store, one, spec, context))
     return [_found(family) for family in asked]
 
@@ -158,7 +191,11 @@ def _look(
             one.ready = prepared
         else:
             one.found = prepared
-    _say_charges(new, tier, context)
+    # The whole of a chain before its steps: with little left it is what counts.
+    for one in sorted(new, key=lambda one: one.claims):
+        if one.ready:
+            _open_level(store, one, tier, one.ready)
+    _say_charges(store, new, tier, context)
     for seeds in sorted({one.seeds() for one in new}):
         together = [one.ready for one in new if one.ready and one.seeds() == seeds]
         fit_ahead(together, context, seeds=seeds)
@@ -167,8 +204,34 @@ def _look(
             kept: list[Kept] = []
             one.found = _finish(store, one, one.ready, context, kept.append)
             _keep_answers(store, _key(one, tier, spec, context), one.found, kept[0])
-        if one.found:
+        if one.found and not one.refused:
             store.record("impacts", _key(one, tier, spec, context), one.found.as_dict())
+
+
+def _open_level(store: Store, one: _Asked, tier: str, ready: Ready) -> None:
+    """Give a comparison its declared level before its first look; or the reason it has none."""
+    subject = (one.a.id, one.b.id, tier, one.plan, *erased_since(one.a), *erased_since(one.b))
+    tags = [name for name, version in store.tags().items() if version == one.b.id]
+    try:
+        one.opened = open_comparison(store, str(one.a.lock), subject, releases=sorted(tags))
+    except AlphaSpentError as spent:
+        one.refused, one.ready = spent, None
+        one.found = replace(ready.blank, reason=str(spent))
+        return
+    if one.opened:
+        told = replace(ready.blank, level=one.opened.level, declared=one.opened.note)
+        one.ready = replace(ready, blank=told)
+
+
+def _end(store: Store, one: _Asked) -> None:
+    """Write down how a comparison at a declared level ended."""
+    if one.opened and one.found and one.found.estimate:
+        called = claim(one.found).verdict in {"better", "worse"}
+        end_comparison(store, str(one.a.lock), one.opened, p=p_of_claim(one.found), called=called)
+
+
+def _is_locked(one: _Asked) -> bool:
+    return one.opened is not None and one.opened.release is not None
 
 
 def _known(store: Store, one: _Asked, *, tier: str, spec: MeasureSpec, context: Context) -> bool:
@@ -232,13 +295,14 @@ def _finish(
 
 def _charged(one: _Asked, tier: str, *, touched: bool) -> Look:
     """Say what the next look costs: an even part of the family's alpha, and that look's share."""
-    alpha = ALPHA / one.claims * share_at(one.plan, len(one.seeds()))
+    level = one.opened.level * one.opened.charged if one.opened else ALPHA / one.claims
+    alpha = level * share_at(one.plan, len(one.seeds()))
     return Look(
         now(), str(one.a.lock), one.a.id, one.b.id, tier, len(one.seeds()), alpha, alpha * touched
     )
 
 
-def _say_charges(new: Sequence[_Asked], tier: str, context: Context) -> None:
+def _say_charges(store: Store, new: Sequence[_Asked], tier: str, context: Context) -> None:
     """Say what looks will be charged, before anything is trained for them."""
     looks = [_charged(one, tier, touched=one.plan == LOOKS) for one in new if one.ready]
     if not looks:
@@ -250,6 +314,21 @@ def _say_charges(new: Sequence[_Asked], tier: str, context: Context) -> None:
         f"{percent(whole)} of alpha to lock {looks[0].lock[:12]}, and {percent(touched)} for the "
         "touched classes"
     )
+    if told := left(store, looks[0].lock):
+        context.progress.say(f"ledger  {told}")
+
+
+def tiers_to_look(
+    store: Store, lock: str | None, tiers: Sequence[str], progress: Progress
+) -> tuple[str, ...]:
+    """Give the tiers that look at test rows: all, or the dearest where alpha was declared."""
+    if declared(store, lock) is None or len(tiers) == 1:
+        return tuple(tiers)
+    progress.say(
+        f"ledger  alpha was declared for these test rows: only {tiers[-1]} looks at them, as each "
+        "tier would be a comparison (`curator explore` asks the cheap ones)"
+    )
+    return tuple(tiers[-1:])
 
 
 def first_used(store: Store, lock: str | None) -> str | None:
@@ -283,7 +362,7 @@ def measure_chain(
     """
     first, last = chain[0][1], chain[-1][1]
     release = last_release(store, last)
-    for tier in spec.tiers:
+    for tier in tiers_to_look(store, first.lock, spec.tiers, progress):
         steps = list(itertools.pairwise(chain))
         families = [
             [_ask(store, before, after, claims=len(steps)) for (_, before), (_, after) in steps]
@@ -327,24 +406,50 @@ def last_release(store: Store, head: Version) -> tuple[str, Version] | None:
     return name, version
 
 
+def visible(tier: str, rows: int, steps: int, level: float | None) -> tuple[str, str]:
+    """Say the smallest effect that the last look shows, and at which level.
+
+    Args:
+        tier: probe, top-layers or all-layers.
+        rows: Number of test rows.
+        steps: Steps that are judged together where no level is declared.
+        level: The declared level of the next comparison; None where none is.
+    """
+    if level == 0:
+        return "none", "the alpha declared for them is spent"
+    if level is None:
+        seen = visible_at_last_look(tier, rows=rows, claims=steps)
+        return f"{points(seen)} points", f"{steps} steps judged together"
+    seen = planned_effect(tier, rows=rows, seeds=MOST_SEEDS, alpha=level * LAST_SHARE)
+    return f"{points(seen)} points", f"each comparison at the declared {percent(level)}"
+
+
 def say_what_can_be_seen(
     store: Store, version: Version, spec: MeasureSpec, steps: int, progress: Progress
 ) -> None:
-    """Say, before anything is trained, which effects the test rows can show."""
+    """Declare what the test rows may be asked, and say which effects they can show.
+
+    Raises:
+        MeasureError: Something else was declared of them, or they were looked at before.
+    """
     rows = version.splits.get("test", 0)
+    if spec.alpha and version.lock:
+        declare(store, version.lock, Declared(**spec.alpha))
     margin = spec.margin if spec.margin is not None else default_margin(rows)
     used = first_used(store, version.lock)
     when = f"first used {used}" if used else "not used yet"
-    left = f" (as erasure {version.superseded} left them)" if version.superseded else ""
-    progress.say(f"test    {rows:,} frozen rows{left}, lock {str(version.lock)[:12]}, {when}")
+    erased = f" (as erasure {version.superseded} left them)" if version.superseded else ""
+    progress.say(f"test    {rows:,} frozen rows{erased}, lock {str(version.lock)[:12]}, {when}")
     for tier in spec.tiers:
         if rows < MIN_ROWS:
             progress.say(f"test    {tier}: no verdict can rest on {rows} rows; add test rows")
             continue
-        seen = visible_at_last_look(tier, rows=rows, claims=steps)
+        seen, company = visible(tier, rows, steps, next_level(store, version.lock))
         progress.say(
-            f"test    {tier}: the smallest effect these rows can show is {points(seen)} points "
-            f"({steps} steps judged together, up to {MOST_SEEDS} seeds), if they differ enough "
-            f"from each other; margin {points(margin)} points"
+            f"test    {tier}: the smallest effect these rows can show is {seen} ({company}, up to "
+            f"{MOST_SEEDS} seeds), if they differ enough from each other; margin "
+            f"{points(margin)} points"
         )
     progress.say(f"ledger  {uses(store, version.lock).sentence()}")
+    if told := left(store, version.lock):
+        progress.say(f"ledger  {told}")
