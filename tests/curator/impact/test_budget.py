@@ -49,9 +49,7 @@ def test_comparisons_share_alpha_and_the_one_too_many_is_refused(store):
     assert "2 comparisons at 2.50 % each (5.00 % in all); 1 of 2 used, 1 left" in left(store, LOCK)
     assert 2 == asked(store, "a", "c").number
     assert 0 == next_level(store, LOCK)
-    with pytest.raises(
-        AlphaSpentError, match="are used, so no alpha is left"
-    ):
+    with pytest.raises(AlphaSpentError, match="are used, so no alpha is left"):
         asked(store, "b", "c")
 
 
