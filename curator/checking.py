@@ -32,7 +32,12 @@ from curator.tasks import task_of
 from curator.versions.store import Store
 
 EXAMPLES = 3
-ALWAYS_SHOWN = ("label_conflict",)
+ALWAYS_SHOWN = (
+    "label_conflict", "answers_differ", "refusal", "answer_length", "refusal_preferred",
+    "reversed_in_another_row", "longer_preferred",
+)  # fmt: skip
+"""Not flagged, as people have to say which row is wrong, or whether it is meant."""
+
 LABEL_COLUMNS = ("p_wrong", "p_fix")
 NEED_LABELS = {
     "label_errors": "label errors were",

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import connectors
 import finetune
 from curator import schema
-from curator.errors import MeasureError
+from curator.errors import MeasureError, StepError
 from curator.near import Pairs, choose_shingles, near_pairs
 from curator.outside import OUTSIDE
 from curator.progress import SILENT, Progress
@@ -228,6 +228,31 @@ class Context:
         together: FloatArray = self._kept("beliefs", key, ask)["together"]
         return together
 
+    def losses(
+        self, model: str, prompts: Sequence[str], answers: Sequence[str]
+    ) -> finetune.AnswerLosses:
+        """Ask a causal model how hard it finds answers, with their prompts and without.
+
+        Raises:
+            StepError: There is no such model.
+        """
+        try:
+            folder = connectors.locate(model, base=self.base)
+            key = schema.hash_fields(
+                "losses 1", finetune.causal_revision(folder), *prompts, *answers
+            )
+
+            def ask() -> Arrays:
+                self.progress.say(f"  asking {model} about {len(answers):,} answers")
+                opened = finetune.open_causal(folder, cache=self.cache)
+                found = finetune.answer_losses(prompts, answers, opened)
+                return {"given": found.given, "alone": found.alone, "cut": np.array([found.cut])}
+
+            kept = self._kept("losses", key, ask)
+        except (connectors.SourceError, finetune.FitError) as fault:
+            raise StepError(f"model {model!r}: {fault}") from fault
+        return finetune.AnswerLosses(kept["given"], kept["alone"], int(kept["cut"][0]))
+
     def _labelled(self, rows: pa.Table) -> tuple[list[str], npt.NDArray[np.int64], list[str]]:
         """Give texts, class numbers and groups of the training rows."""
         train = rows.filter(pc.equal(rows["split"], "train"))
@@ -252,6 +277,7 @@ class Context:
             "classes": self.classes,
             "embeddings": self.embeddings,
             "outside": lambda _: OUTSIDE,
+            "losses": lambda _: self.losses,
         }
         return providers[name](rows)
 

@@ -25,15 +25,22 @@ HARMS = (
 _BY_HARM: tuple[tuple[str, ...], ...] = (
     ("leak", "label_in_text"),
     (),  # whatever begins with personal_
-    ("label", "label_conflict", "empty"),
+    (
+        "label", "label_conflict", "empty", "missing_turn", "empty_turn", "role_order",
+        "truncated_answer", "copied_prompt", "answer_unrelated", "answers_differ",
+        "missing_prompt", "empty_answer", "equal_answers", "likely_reversed",
+        "reversed_in_another_row",
+    ),
     (
         "exact_duplicate", "near_duplicate", "shortcut", "domain_drift", "label_drift",
         "word_drift", "language_drift", "length_drift", "rare_class", "order",
+        "refusal", "answer_language", "refusal_preferred", "longer_preferred",
     ),
     (
         "broken_encoding", "language", "mixed_language", "out_of_domain", "near_empty",
         "keyboard_noise", "surprising", "outlier", "boilerplate", "repetition", "unlike_prose",
-        "too_short", "odd_length", "odd_words", "unknown_language",
+        "too_short", "odd_length", "odd_words", "unknown_language", "answer_garbled",
+        "answer_length",
     ),
     ("markup", "unicode", "html", "whitespace", "near_but_different"),
 )  # fmt: skip
@@ -42,7 +49,7 @@ _UNRANKED = 3  # what this table does not know, such as a user's own check, stan
 
 ABOUT_THE_SET = frozenset({
     "shortcut", "rare_class", "order", "domain_drift", "label_drift", "word_drift",
-    "language_drift", "length_drift",
+    "language_drift", "length_drift", "longer_preferred",
 })  # fmt: skip
 """Issues of the whole set, carried by up to three rows that show them: a sentence counts once."""
 

@@ -18,6 +18,8 @@ import augmenters
 from curator.checks.composition import composition
 from curator.checks.drift import drift
 from curator.checks.duplicates import duplicates, guard_notes
+from curator.checks.instructions import ISSUES as INSTRUCTION_ISSUES
+from curator.checks.instructions import instructions
 from curator.checks.label_errors import label_errors
 from curator.checks.language import ISSUES as LANGUAGE_ISSUES
 from curator.checks.language import language
@@ -25,6 +27,8 @@ from curator.checks.leaks import leaks
 from curator.checks.outliers import ISSUES as OUTLIER_ISSUES
 from curator.checks.outliers import outliers
 from curator.checks.personal import Hiding, personal_data
+from curator.checks.preferences import ISSUES as PREFERENCE_ISSUES
+from curator.checks.preferences import preferences
 from curator.checks.quality import ISSUES as QUALITY_ISSUES
 from curator.checks.quality import quality
 from curator.checks.shortcuts import ISSUES as SHORTCUT_ISSUES
@@ -178,6 +182,12 @@ STEPS: dict[str, StepKind] = {
     "language": StepKind(language, act, version=1, issues=LANGUAGE_ISSUES),
     "outliers": StepKind(outliers, act, version=1, issues=OUTLIER_ISSUES),
     "shortcuts": StepKind(shortcuts, act, version=1, issues=SHORTCUT_ISSUES),
+    "instructions": StepKind(
+        instructions, act, version=1, issues=INSTRUCTION_ISSUES, tasks=("instruction",)
+    ),
+    "preferences": StepKind(
+        preferences, act, version=1, issues=PREFERENCE_ISSUES, tasks=("preference",)
+    ),
     "composition": StepKind(composition, only_told, version=1),
     "drift": StepKind(drift, only_told, version=1),
     "check": StepKind(own_check, act, version=1, is_check=False),

@@ -3,6 +3,7 @@
 from .ahead import FitJob, fit_ahead
 from .bounds import CACHE_BYTES, bound_caches
 from .crossfit import CrossFit, crossfit, predict_children
+from .causal import AnswerLosses, CausalModel, answer_losses, causal_revision, open_causal
 from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
 from .errors import FitError
 from .fits import FitResult, fit_key, fit_revision, fit_scores
@@ -21,6 +22,8 @@ __all__ = [
     "CrossFit",
     "Encoder",
     "Features",
+    "AnswerLosses",
+    "CausalModel",
     "FitError",
     "FitJob",
     "FitResult",
@@ -35,9 +38,13 @@ __all__ = [
     "as_values",
     "ask_panel",
     "bound_caches",
+    "answer_labels",
+    "answer_losses",
     "count_missing",
     "crossfit",
     "default_spec",
+    "causal_revision",
+    "chance_error",
     "embed",
     "fit_ahead",
     "fit_key",
@@ -51,4 +58,7 @@ __all__ = [
     "predict_children",
     "read_record",
     "try_model",
+    "macro_f1",
+    "micro_f1",
+    "open_causal",
 ]
