@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curator.schema import CHANGING_ACTIONS, PROVENANCE, ROW_SCHEMA
+from curator.schema import CHANGING_ACTIONS, DECISION_SCHEMA, PROVENANCE, ROW_SCHEMA
 from curator.tasks import task_of
 from curator.versions.changes import Changes, compare
 from curator.versions.manifest import Version
 from curator.versions.objects import canonical_json
-from curator.versions.parts import one_sided
+from curator.versions.parts import get_table, one_sided
 
 if TYPE_CHECKING:
     from curator.versions.store import Store
@@ -95,14 +95,14 @@ def diff(store: Store, a: Version | str, b: Version | str) -> pa.Table:
     old, new = store.version(a), store.version(b)
     if old.content == new.content:
         return DIFF_SCHEMA.empty_table()
-    left, right = one_sided(store.folder, store.layout(old), store.layout(new))
+    left, right = one_sided(store.folder, store.layout(old), store.layout(new), but=PROVENANCE)
     before, after = _whole(left, right), _whole(right, left)
     changes = compare(before, after, _compared(before, after))
-    changed = sorted(operations(before, after, changes))
-    told = _told(store, old, new, {op[0] for op in changed})
-    columns = zip(*(_row(op, told) for op in changed), strict=True)
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, DIFF_SCHEMA, strict=False)]
-    return pa.table(arrays, schema=DIFF_SCHEMA) if changed else DIFF_SCHEMA.empty_table()
+    made = changed_cells(before, after, changes).sort_by([("id", "ascending"), ("op", "ascending")])
+    reasons, steps = _because(made, _told(store, old, new))
+    ops = pa.array(list(OPS.values())).take(pc.index_in(made["op"], pa.array(list(OPS))))
+    columns = [made["id"], ops, reasons, steps, made["before"], made["after"]]
+    return pa.table(columns, schema=DIFF_SCHEMA)
 
 
 def diff_counts(changes: pa.Table) -> dict[str, dict[str, int]]:
@@ -149,14 +149,14 @@ def _delivered(old: pa.Table, new: pa.Table, changes: Changes) -> Iterator[dict[
         status = "withdrawn" if op[1] == "drop" else "new"
         yield {"id": op[0], "status": status, "before": op[2], "after": op[3]}
     names = sorted(changes.columns)
-    before, after = (t.select(["id", *names]) for t in (old, new))
     touched = changes.where(names)
     same = new["id"].take(pa.array(changes.right[~touched])).to_pylist()
     yield from ({"id": row, "status": "same", "before": None, "after": None} for row in same)
     taught = task_of(new).targets
     only_label = touched & ~changes.where(n for n in names if n not in taught)
     for mask, status in ((only_label, "relabelled"), (touched & ~only_label, "changed")):
-        for row, was, now in _cells(before, after, changes, mask, names):
+        cells = _cells(old, new, changes, mask, names, status)
+        for row, _, was, now in zip(*(c.to_pylist() for c in _ops(*cells).columns), strict=True):
             yield {"id": row, "status": status, "before": was, "after": now}
 
 
@@ -176,55 +176,76 @@ def _compared(before: pa.Table, after: pa.Table) -> list[str]:
 
 def operations(before: pa.Table, after: pa.Table, changes: Changes) -> Iterator[_Op]:
     """Give (row id, action, before, after) of each change; before and after as JSON."""
-    gone, shown = before.filter(pa.array(changes.dropped)), task_of(before).columns
-    for row, told in zip(gone["id"].to_pylist(), _objects(gone, shown), strict=True):
-        yield row, "drop", told, None
-    came = after.filter(pa.array(changes.added))
-    for row, told in zip(came["id"].to_pylist(), _objects(came, shown), strict=True):
-        yield row, "add", None, told
+    columns = (column.to_pylist() for column in changed_cells(before, after, changes).columns)
+    yield from zip(*columns, strict=True)
+
+
+def changed_cells(before: pa.Table, after: pa.Table, changes: Changes) -> pa.Table:
+    """Give id, op (an action), before and after of each change; before and after as JSON."""
+    gone, came = before.filter(pa.array(changes.dropped)), after.filter(pa.array(changes.added))
+    shown = task_of(before).columns
+    made = [_ops(gone["id"], "drop", _objects(gone, shown), None)]
+    made.append(_ops(came["id"], "add", None, _objects(came, shown)))
     action_of = task_of(before).action_of
     for action, mask in changes.by_action().items():
         names = [n for n in changes.columns if action_of(n) == action and n not in PROVENANCE]
-        for row, was, now in _cells(before, after, changes, mask, names):
-            yield row, action, was, now
+        made.append(_ops(*_cells(before, after, changes, mask, names, action)))
+    return pa.concat_tables(made)
+
+
+def _ops(
+    ids: pa.ChunkedArray, action: str, before: pa.Array | None, after: pa.Array | None
+) -> pa.Table:
+    ops = pa.repeat(pa.scalar(action), len(ids))
+    sides = (pa.nulls(len(ids), pa.string()) if side is None else side for side in (before, after))
+    return pa.table([ids, ops, *sides], ["id", "op", "before", "after"])
 
 
 def _cells(
-    before: pa.Table, after: pa.Table, changes: Changes, mask: Any, names: Sequence[str]
-) -> Iterator[tuple[str, str, str]]:
-    """Give id and the differing cells, before and after, of the shared rows a mask picks."""
-    picked = np.flatnonzero(mask)
+    before: pa.Table,
+    after: pa.Table,
+    changes: Changes,
+    mask: Any,
+    names: Sequence[str],
+    action: str,
+) -> tuple[pa.ChunkedArray, str, pa.Array, pa.Array]:
+    """Give ids, and the differing cells before and after, of the shared rows a mask picks."""
     names = [name for name in names if name in changes.columns]
-    if not len(picked) or not names:
-        return
+    picked = np.flatnonzero(mask) if names else np.empty(0, np.int64)
+    ids = after["id"].take(pa.array(changes.right[picked]))
     # Rows in which the same columns differ are written together.
+    if not len(picked):
+        return ids, action, pa.array([], pa.string()), pa.array([], pa.string())
     differs = np.array([changes.columns[name][picked] for name in names])
     patterns, of = np.unique(differs, axis=1, return_inverse=True)
-    sides = [np.empty(len(picked), object) for _ in range(2)]
+    written: list[tuple[pa.Array, pa.Array]] = []
+    order = []
     for number, pattern in enumerate(patterns.T):
         here = np.flatnonzero(of.ravel() == number)
         columns = [name for name, differing in zip(names, pattern, strict=True) if differing]
-        for side, table, at in zip(
-            sides, (before, after), (changes.left, changes.right), strict=True
-        ):
-            there = [name for name in columns if name in table.column_names]
-            rows = table.select(["id", *there]).take(pa.array(at[picked[here]]))
-            side[here] = _objects(rows, there)
-    ids = after["id"].take(pa.array(changes.right[picked])).to_pylist()
-    yield from zip(ids, *(side.tolist() for side in sides), strict=True)
+        written.append(
+            tuple(
+                _objects(table.take(pa.array(at[picked[here]])), columns)
+                for table, at in ((before, changes.left), (after, changes.right))
+            )
+        )
+        order.append(here)
+    back = pa.array(np.argsort(np.concatenate(order)))
+    was, now = (pa.concat_arrays(side).take(back) for side in zip(*written, strict=True))
+    return ids, action, was, now
 
 
-def _objects(rows: pa.Table, names: Sequence[str]) -> list[str]:
-    """Write these columns of each row as `cells_json` does, column by column."""
+def _objects(rows: pa.Table, names: Sequence[str]) -> pa.Array:
+    """Write these columns of each row, where it has them, as `cells_json` does, by column."""
     pieces: list[Any] = []
-    for name in sorted(names):
+    for name in sorted(name for name in names if name in rows.column_names):
         start = "," if pieces else "{"
         pieces += [pa.scalar(f"{start}{_quoted(name)}:", pa.large_string()), _values(rows, name)]
     if not pieces:
-        return ["{}"] * rows.num_rows
+        return pa.repeat(pa.scalar("{}"), rows.num_rows)
     end = pa.scalar("}", pa.large_string())
     joined = pc.binary_join_element_wise(*pieces, end, pa.scalar("", pa.large_string()))
-    return list(joined.to_pylist())
+    return joined.cast(pa.string())
 
 
 def _quoted(name: str) -> str:
@@ -260,38 +281,63 @@ def cells_json(cells: dict[str, Any]) -> str:
     return canonical_json(plain).decode("utf-8", "surrogatepass")
 
 
-def _told(
-    store: Store, old: Version, new: Version, ids: set[str]
-) -> dict[str, list[tuple[str, str, str]]]:
-    """Give (action, reason, step) of each decision on these rows, oldest first, by row id."""
+def _told(store: Store, old: Version, new: Version) -> pa.Table:
+    """Give row_id, action, reason and step of each change decided between, oldest first."""
     past = {version.id for version in store.ancestry(old)}
     line = store.ancestry(new)
-    told: dict[str, list[tuple[str, str, str]]] = {}
+    names = ["row_id", "action", "reason", "step"]
     if old.id not in {version.id for version in line}:
-        return told
-    wanted, changing = pa.array(sorted(ids), pa.string()), pa.array(CHANGING_ACTIONS)
-    for version in reversed([v for v in line if v.id not in past]):
-        made = store.decisions(version).select(["row_id", "action", "reason", "step"])
-        here = pc.and_(pc.is_in(made["row_id"], wanted), pc.is_in(made["action"], changing))
-        columns = (column.to_pylist() for column in made.filter(here).columns)
-        for row, *rest in zip(*columns, strict=True):
-            action, reason, step = rest
-            told.setdefault(row, []).append((action, reason, step))
-    return told
+        return DECISION_SCHEMA.empty_table().select(names)
+    between = reversed([version for version in line if version.id not in past])
+    made = pa.concat_tables(
+        get_table(store.folder, store.layout(version).decisions, names) for version in between
+    )
+    return made.filter(pc.is_in(made["action"], pa.array(CHANGING_ACTIONS)))
 
 
-def _row(
-    op: _Op, told: dict[str, list[tuple[str, str, str]]]
-) -> tuple[str, str, str, str | None, str | None, str | None]:
-    """Give a row of DIFF_SCHEMA."""
-    row, action, before, after = op
-    every = told.get(row, [])
-    if len(every) == 1:
-        _, reason, step = every[0]
-        return row, OPS[action], reason or NO_STEP, step or None, before, after
+def _because(made: pa.Table, told: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Give reason and step of each change; most rows have one decision, which speaks for them."""
+    ids = pc.unique(made["id"])
+    of_row = pc.index_in(made["id"], ids).to_numpy()
+    about = pc.fill_null(pc.index_in(told["row_id"], ids), -1).to_numpy()
+    speaking = np.flatnonzero(about >= 0)
+    told, about = told.take(pa.array(speaking)), about[speaking]
+    counts = np.bincount(about, minlength=len(ids))
+    order = np.argsort(about, kind="stable")
+    first = (np.cumsum(counts) - counts)[of_row]
+    one = counts[of_row] == 1
+    place = pa.array(order[np.where(one, first, 0)] if len(order) else first, mask=~one)
+    reasons, steps = (_filled(told[name].take(place)) for name in ("reason", "step"))
+    several = counts[of_row] > 1
+    if not several.any():
+        return pc.fill_null(reasons, NO_STEP), steps
+    lists = [told[name].take(pa.array(order)).to_pylist() for name in ("action", "reason", "step")]
+    joined = []
+    for action, start, count in zip(
+        made["op"].filter(pa.array(several)).to_pylist(),
+        first[several].tolist(),
+        counts[of_row[several]].tolist(),
+        strict=True,
+    ):
+        of_one = (values[start : start + count] for values in lists)
+        joined.append(_joined(action, list(zip(*of_one, strict=True))))
+    reasons, steps = (
+        pc.replace_with_mask(column, pa.array(several), pa.array(said, pa.string()))
+        for column, said in zip((reasons, steps), zip(*joined, strict=True), strict=True)
+    )
+    return pc.fill_null(reasons, NO_STEP), steps
+
+
+def _filled(column: pa.ChunkedArray) -> pa.Array:
+    """Put nulls for empty words."""
+    whole = column.combine_chunks()
+    return pc.if_else(pc.equal(whole, ""), pa.scalar(None, pa.string()), whole)
+
+
+def _joined(action: str, every: Sequence[tuple[str, str, str]]) -> tuple[str | None, str | None]:
+    """Join what several decisions (action, reason, step) say of a row."""
     # A row that was dropped and came back edited has no decision of its own kind: then all speak.
-    speaking = [t for t in every if t[0] == action] or every
+    speaking = [one for one in every if one[0] == action] or every
     reasons = dict.fromkeys(reason for _, reason, _ in speaking)
     steps = dict.fromkeys(step for _, _, step in speaking)
-    return (row, OPS[action], "; ".join(reasons) or NO_STEP, " + ".join(steps) or None, before,
-            after)  # fmt: skip
+    return "; ".join(reasons) or None, " + ".join(steps) or None

@@ -327,8 +327,16 @@ def _without(folder: Folder, part: Part, gone: IntArray) -> Part | None:
     return replace(part, deleted=put_table(folder, vector))
 
 
-def one_sided(folder: Folder, a: Layout, b: Layout) -> tuple[list[pa.Table], list[pa.Table]]:
+def one_sided(
+    folder: Folder, a: Layout, b: Layout, *, but: Sequence[str] = ()
+) -> tuple[list[pa.Table], list[pa.Table]]:
     """Read the stored rows that only one of two versions has, from the parts that differ.
+
+    Args:
+        folder: The store.
+        a: Layout of a version.
+        b: Layout of another one.
+        but: Columns to leave out.
 
     Returns:
         Rows live in a but not in b and rows live in b but not in a, as tables by part. A row that
@@ -344,7 +352,8 @@ def one_sided(folder: Folder, a: Layout, b: Layout) -> tuple[list[pa.Table], lis
         left, right = (_alive(folder, of.get(name), file) for of in (of_a, of_b))
         for side, only in ((only_a, left & ~right), (only_b, right & ~left)):
             if only.any():
-                side.append(rows_at(file, np.flatnonzero(only)))
+                names = [name for name in file.schema_arrow.names if name not in but]
+                side.append(rows_at(file, np.flatnonzero(only), names))
     return only_a, only_b
 
 
