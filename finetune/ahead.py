@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from .answers import TOKENS, answer_labels, as_answer
 from .embed import Encoder, Progress, Report, embed, open_encoder
 from .errors import FitError
 from .fits import fit_key, fit_revision, fit_scores
-from .inputs import inputs_of
+from .inputs import activations, inputs_of
 from .spec import FitSpec
-from .tiers import Training
+from .tiers import Training, asked_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ def fit_ahead(
     if count <= 1 or encoder.device != "cpu":
         return 0
     texts = sorted({t for job in jobs for t in (*job.train.texts, *job.test_texts)})
-    embed(texts, encoder, cache=cache, progress=progress)
+    if spec.task == TOKENS:  # a worker reads windows, and starts heads from the states of words
+        texts = asked_of(texts, spec.task, encoder).texts
+        activations(texts, encoder, layers=0, cache=cache, progress=progress)
+    else:
+        embed(texts, encoder, cache=cache, progress=progress)
     inputs_of(texts, encoder, spec, cache=cache, progress=progress)
     shares = [list(missing.values())[start::count] for start in range(count)]
     with _started(jobs, shares, spec, encoder, cache) as processes:
@@ -183,10 +188,13 @@ def _work(path: Path) -> None:
         job = values["jobs"][str(number)]
         groups = tuple(job["groups"]) if job["groups"] else None
         train = Training(
-            tuple(job["texts"]), tuple(job["labels"]), np.array(job["weights"]), groups
+            tuple(job["texts"]),
+            tuple(map(as_answer, job["labels"])),
+            np.array(job["weights"]),
+            groups,
         )
         fit_scores(
-            train, job["test"], classes=tuple(sorted(set(job["labels"]))), spec=spec,
+            train, job["test"], classes=answer_labels(train.labels, spec.task), spec=spec,
             seeds=[seed], model=encoder, projection=None, cache=Path(values["cache"]),
         )  # fmt: skip
         sys.stdout.write(f"fit {number} {seed}\n")

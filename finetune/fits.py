@@ -18,16 +18,18 @@ from typing import Any
 
 import numpy as np
 
+from .answers import CLASSIFICATION, TOKENS, answer_text, check_answers, classes_of, labels_of
 from .checkpoints import CHECKPOINT_S, Checkpoint
 from .device import check_method, this_machine
 from .embed import Encoder, Features, Progress, Report, library_version
 from .errors import FitError
 from .keys import FloatArray, hash_parts, text_key
+from .pieces import Span, pieces_of, spans_of
 from .probe import Projection
 from .records import run_record
 from .spec import VIRTUAL, FitSpec
 from .stored import Stored, fit_path, read_fit, write_fit
-from .tiers import Fit, Tier, Training, ready_tier
+from .tiers import Fit, Tier, Training, asked_of, ready_tier
 
 FIT_VERSION = "1"
 """Raised when the same inputs give other scores than before."""
@@ -43,6 +45,7 @@ class FitResult:
     cached: whether nothing was trained now.
     key: of the fit, 32 hexadecimal digits.
     record: what was done and with what; see `run_record`.
+    spans: of the tokens task, those found in each text; probabilities are then of shape (0, k).
     """
 
     seed: int
@@ -51,6 +54,7 @@ class FitResult:
     cached: bool
     key: str
     record: dict[str, Any] = field(default_factory=dict, compare=False)
+    spans: tuple[tuple[Span, ...], ...] = ()
 
 
 def fit_key(train: Training, spec: FitSpec, seed: int, revision: str) -> str:
@@ -68,7 +72,7 @@ def fit_key(train: Training, spec: FitSpec, seed: int, revision: str) -> str:
     # Groups count where they decide what is held out.
     groups = (train.groups or train.texts) if spec.validation else ()
     rows = sorted(
-        hash_parts(text, label, repr(float(weight)), *groups[i : i + 1])
+        hash_parts(text, answer_text(label), repr(float(weight)), *groups[i : i + 1])
         for i, (text, label, weight) in enumerate(
             zip(train.texts, train.labels, train.weights, strict=True)
         )
@@ -104,7 +108,8 @@ def fit_scores(  # noqa: PLR0913 - a fit rests on this much
     Args:
         train: The training rows, in any order.
         test_texts: m texts.
-        classes: Columns of the probabilities; must hold every training label.
+        classes: Columns of the probabilities; must hold every training label. Of the tokens task
+            these are the spans' labels, and what is given are spans.
         spec: Tier, method and numbers of the training.
         seeds: One fit each.
         model: Features of the texts; an encoder above the probe.
@@ -124,8 +129,8 @@ def fit_scores(  # noqa: PLR0913 - a fit rests on this much
     """
     _check(train, classes, spec, model, projection)
     revision = fit_revision(spec, model, projection)
-    own = tuple(sorted(set(train.labels)))
-    distinct = {text_key(text): text for text in test_texts}
+    own = classes_of(train.labels, spec.task)
+    asked = asked_of(test_texts, spec.task, model)
     keys = [fit_key(train, spec, seed, revision) for seed in seeds]
     due = sum(not fit_path(cache, key).exists() for key in keys)
     tier: Tier | None = None
@@ -133,22 +138,26 @@ def fit_scores(  # noqa: PLR0913 - a fit rests on this much
     for seed, key in zip(seeds, keys, strict=True):
         stored = read_fit(fit_path(cache, key), own)
         cached = stored is not None
-        if stored is None or not distinct.keys() <= stored.scores.keys():
+        if stored is None or not set(asked.keys) <= stored.scores.keys():
             at = Checkpoint(cache / "checkpoints" / f"{key}.npz", checkpoint_s)
             before = len(results) - sum(r.cached for r in results)
             with _memory_errors(spec):
                 tier = tier or ready_tier(
-                    train, list(distinct.values()), spec, model, projection,
+                    train, asked, spec, model, projection,
                     cache=cache, progress=progress,
                 )  # fmt: skip
                 stored = _fitted(
-                    tier, stored, seed, list(distinct), at, _steps(progress, before, due),
+                    tier, stored, seed, asked.keys, at, _steps(progress, before, due),
                     partial(run_record, train, spec, model, seed=seed, key=key),
                 )  # fmt: skip
             write_fit(fit_path(cache, key), stored, own)
             at.remove()
-        found = _columns(stored, [text_key(t) for t in test_texts], own, classes)
-        results.append(FitResult(seed, found, stored.cpu_s, cached, key, stored.record))
+        results.append(
+            FitResult(
+                seed, _probabilities(stored, test_texts, own, classes, spec), stored.cpu_s, cached,
+                key, stored.record, _spans(stored, test_texts, own, spec, model),
+            )
+        )  # fmt: skip
         if progress:
             done = sum(r.cached for r in results)
             progress(Progress("fit", len(results), len(seeds), done))
@@ -183,8 +192,9 @@ def _check(
     weights = np.asarray(train.weights, dtype=np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         raise FitError("a training weight is negative or not finite, or all are 0")
-    present = set(train.labels)
-    if len(present) == 1:
+    check_answers(train.labels, spec.task)
+    present = {label for answer in train.labels for label in labels_of(answer, spec.task)}
+    if len(present) == 1 and spec.task == CLASSIFICATION:
         raise FitError(
             f"all {len(train.texts)} training rows have the label {present.pop()!r}; "
             "a classifier needs two classes"
@@ -231,6 +241,33 @@ def _fitted(
     if stored is not None:
         return replace(stored, scores=stored.scores | scores)
     return Stored(fit.state, scores, spent, fit.rows, about(fit, spent))
+
+
+def _probabilities(
+    stored: Stored,
+    texts: Sequence[str],
+    own: tuple[str, ...],
+    classes: tuple[str, ...],
+    spec: FitSpec,
+) -> FloatArray:
+    keys = [] if spec.task == TOKENS else [text_key(text) for text in texts]
+    return _columns(stored, keys, own, own if spec.task == TOKENS else classes)
+
+
+def _spans(
+    stored: Stored, texts: Sequence[str], own: tuple[str, ...], spec: FitSpec, model: Features
+) -> tuple[tuple[Span, ...], ...]:
+    """Read the likeliest tag of each word, and the spans off them."""
+    if spec.task != TOKENS:
+        return ()
+    assert isinstance(model, Encoder), "checked at the door"
+    found = []
+    for cut in pieces_of(texts, model):
+        words = [word for piece in cut for word in piece.words]
+        keys = [key for piece in cut for key in piece.word_keys()]
+        tags = [own[int(stored.scores[key].argmax())] for key in keys]
+        found.append(tuple(spans_of(words, tags)))
+    return tuple(found)
 
 
 def _columns(

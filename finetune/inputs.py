@@ -56,6 +56,21 @@ class Inputs:
         Returns:
             Vectors of unit length, float32, shape (b, d); those of blank rows come last.
         """
+        hidden, kept = self._states(keys, length, adapted, spec, filled=filled)
+        return pool(hidden, kept, pooling=self.encoder.folder.pooling)
+
+    def tokens(
+        self, keys: Sequence[bytes], length: int, adapted: Adapted, spec: FitSpec, *, filled: bool
+    ) -> Any:
+        """Run rows through the trained layers: a vector of unit length a token, (b, length, d)."""
+        import torch
+
+        hidden, _ = self._states(keys, length, adapted, spec, filled=filled)
+        return torch.nn.functional.normalize(hidden, dim=2)
+
+    def _states(
+        self, keys: Sequence[bytes], length: int, adapted: Adapted, spec: FitSpec, *, filled: bool
+    ) -> tuple[Any, Any]:
         import torch
 
         encoder = self.encoder
@@ -72,8 +87,8 @@ class Inputs:
         tensor, kept = (torch.from_numpy(a).to(encoder.device) for a in (given, mask))
         with _arithmetic(spec, encoder.device):
             hidden = adapted.forward(**{name: tensor, "attention_mask": kept}).last_hidden_state
-        # Virtual tokens stand before the text and are not pooled.
-        return pool(hidden[:, -length:].float(), kept, pooling=encoder.folder.pooling)
+        # Virtual tokens stand before the text and are left out.
+        return hidden[:, -length:].float(), kept
 
 
 def _arithmetic(spec: FitSpec, device: str) -> Any:
@@ -158,7 +173,7 @@ def activations(
     Args:
         texts: The texts.
         encoder: Its lower layers are run.
-        layers: Number of top layers, left out here.
+        layers: Number of top layers, left out here; 0 for the states that a head sees.
         cache: Folder of all caches; float16 rows go to `activations/` in it, one per token.
         progress: Called after each shard.
 
@@ -178,7 +193,7 @@ def activations(
     missing = [(key, text) for key, text in distinct.items() if key not in shards]
     missing.sort(key=lambda pair: (-len(pair[1]), pair[0]))
     cached = len(distinct) - len(missing)
-    if missing:
+    if missing and layers:
         check_cut(encoder, below)
     for start in range(0, len(missing), SHARD_TEXTS):
         part = missing[start : start + SHARD_TEXTS]

@@ -89,6 +89,31 @@ def fit_logistic(
     return _head(model.coef_, model.intercept_, present, classes)
 
 
+def fit_logistics(
+    features: FloatArray, targets: FloatArray, weights: FloatArray, *, c: float = 10.0
+) -> FloatArray:
+    """Fit a yes or no for each label; a label of all rows or of none gets its bias alone.
+
+    Args:
+        features: Shape (n, d), finite.
+        targets: 1 where a label holds, shape (n, k).
+        weights: Weight per row, shape (n,).
+        c: Inverse strength of the squared penalty.
+
+    Returns:
+        The head for features with a bias column last, shape (d + 1, k), float32.
+    """
+    head = np.zeros((features.shape[1] + 1, targets.shape[1]), dtype=np.float32)
+    for k, held in enumerate((targets > 0).T):
+        if held.all() or not held.any():
+            # As sure as one row more of the other kind allows.
+            head[-1, k] = np.log(len(held) + 1.0) * (1 if held.all() else -1)
+            continue
+        both = fit_logistic(features, held.astype(np.int64), weights, classes=2, c=c)
+        head[:, k] = both[:, 1] - both[:, 0]
+    return head
+
+
 def only_class(dimensions: int, present: int, classes: int) -> FloatArray:
     """Give the head that knows one class alone, shape (dimensions + 1, classes), float32."""
     head = np.zeros((dimensions + 1, classes), dtype=np.float32)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .answers import MULTILABEL, TOKENS, costs, decided
 from .checkpoints import Checkpoint, Course
 from .device import MICRO_TOKENS
 from .embed import fixed_batches
@@ -26,6 +27,7 @@ from .inputs import Inputs, thrifty_parts
 from .keys import FloatArray, IntArray, KeyArray, mix, slot_keys, uniform
 from .losses import row_losses
 from .methods import Adapted, adapted
+from .pieces import IGNORED
 from .spec import FitSpec
 from .trunk import only_layers
 
@@ -37,13 +39,15 @@ State = dict[str, FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is learnt from, in canonical order: n text keys, classes 0..k-1, weights from 0.
+    """What is learnt from, in canonical order: n text keys, their answers, weights from 0.
 
+    targets: by task; classes 0..k-1, shape (n,); 1 per label that holds, shape (n, k); or classes
+        of tokens, -100 where none counts, shape (n, tokens).
     held: which rows are for validation and not learnt from, shape (n,).
     """
 
     keys: Sequence[bytes]
-    targets: IntArray
+    targets: NDArray[Any]
     weights: FloatArray
     held: BoolArray
 
@@ -55,7 +59,7 @@ class Trained:
     epochs: per epoch its numbers, for people.
     row_losses: loss of each row in each epoch, just before its step, shape (epochs, n), float16;
         not a number for rows that were not learnt from.
-    held_logits: of the validation rows under `state`, shape (rows, k).
+    held_logits: of the validation rows under `state`, shape (rows, k); of tokens, one each.
     resumed: first step that was done now.
     """
 
@@ -140,12 +144,9 @@ def train(
             with _step_noise(spec, seed, course.step):
                 for length, part in _parts(lengths[chosen], inputs):
                     picked = chosen[part]
-                    pooled = inputs.pooled(
-                        [rows.keys[i] for i in picked], length, net.adapted, spec, filled=False
-                    )
                     losses = row_losses(
-                        net.linear(pooled),
-                        goal[picked],
+                        _answered(inputs, [rows.keys[i] for i in picked], length, net, spec),
+                        _cut(goal[picked], length, spec),
                         loss=spec.loss,
                         strength=spec.loss_strength,
                     )
@@ -166,18 +167,36 @@ def train(
             np.concatenate([value.ravel() for value in state.values()]), spec, epoch=-1, batch=-1
         )
         net.load(state)
-        held = [rows.keys[i] for i in np.flatnonzero(rows.held)]
         return Trained(
             state, tuple(course.epochs), course.row_losses.astype(np.float16),
-            _logits(inputs, held, net, spec), resumed,
+            _held_logits(rows, inputs, net, spec)[0], resumed,
         )  # fmt: skip
 
 
-def predict(inputs: Inputs, keys: Sequence[bytes], state: State, *, spec: FitSpec) -> FloatArray:
-    """Give class probabilities, shape (m, k), float32, rows summing to 1; fixed batch shapes."""
+def predict(
+    inputs: Inputs,
+    keys: Sequence[bytes],
+    state: State,
+    *,
+    spec: FitSpec,
+    places: Sequence[Sequence[int]] | None = None,
+) -> FloatArray:
+    """Give probabilities, shape (m, k), float32; fixed batch shapes.
+
+    Args:
+        inputs: Token ids or activations.
+        keys: Of the texts.
+        state: What was trained.
+        spec: Says the task; of one label a row sum to 1.
+        places: Of the tokens of each text that are asked for; then m is the number of these.
+    """
+    import torch
+
     with _net(inputs, spec, 0, state["head"]) as net:
         net.load(state)
-        return _logits(inputs, keys, net, spec, softmax=True)
+        several = spec.task == MULTILABEL
+        chances = torch.sigmoid if several else (lambda logits: logits.softmax(dim=-1))
+        return _logits(inputs, keys, net, spec, places=places, chances=chances)
 
 
 def rows_of_step(
@@ -231,13 +250,10 @@ def _end_epoch(
     course.epochs.append(told)
     if not rows.held.any():
         return
-    places = np.flatnonzero(rows.held)
-    logits = _logits(inputs, [rows.keys[i] for i in places], net, spec)
-    targets = rows.targets[places]
-    logits -= logits.max(axis=1, keepdims=True)
-    costs = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets]
-    told["validation_loss"] = float(np.average(costs, weights=rows.weights[places]))
-    told["validation_accuracy"] = float((logits.argmax(axis=1) == targets).mean())
+    logits, targets, places = _held_logits(rows, inputs, net, spec)
+    lost, right = costs(logits, targets)
+    told["validation_loss"] = float(np.average(lost, weights=rows.weights[places]))
+    told["validation_accuracy"] = float(right.mean())
     losses = [one["validation_loss"] for one in course.epochs]
     if told["validation_loss"] <= min(losses):
         course.best = net.state()
@@ -245,18 +261,70 @@ def _end_epoch(
     course.stopped = bool(spec.patience) and since_best >= spec.patience
 
 
+def _answered(
+    inputs: Inputs,
+    keys: Sequence[bytes],
+    length: int,
+    net: Net,
+    spec: FitSpec,
+    *,
+    filled: bool = False,
+) -> Any:
+    seen = inputs.tokens if spec.task == TOKENS else inputs.pooled
+    return net.linear(seen(keys, length, net.adapted, spec, filled=filled))
+
+
+def _cut(goal: Any, length: int, spec: FitSpec) -> Any:
+    """Fit the targets of tokens to the length of a part."""
+    import torch
+
+    if spec.task != TOKENS:
+        return goal
+    missing = length - goal.shape[1]
+    return (
+        torch.nn.functional.pad(goal, (0, missing), value=IGNORED)
+        if missing > 0
+        else goal[:, :length]
+    )
+
+
+def _held_logits(
+    rows: Rows, inputs: Inputs, net: Net, spec: FitSpec
+) -> tuple[FloatArray, NDArray[Any], IntArray]:
+    """Give logits and targets of the validation rows, and the row of each; of tokens, one each."""
+    held = np.flatnonzero(rows.held)
+    keys, targets = [rows.keys[i] for i in held], rows.targets[held]
+    if spec.task != TOKENS:
+        return _logits(inputs, keys, net, spec), targets, held
+    asked = decided(targets)
+    places = [np.flatnonzero(own).tolist() for own in asked]
+    return (
+        _logits(inputs, keys, net, spec, places=places), targets[asked],
+        np.repeat(held, asked.sum(axis=1)),
+    )  # fmt: skip
+
+
 def _logits(
-    inputs: Inputs, keys: Sequence[bytes], net: Net, spec: FitSpec, *, softmax: bool = False
+    inputs: Inputs,
+    keys: Sequence[bytes],
+    net: Net,
+    spec: FitSpec,
+    *,
+    places: Sequence[Sequence[int]] | None = None,
+    chances: Callable[[Any], Any] | None = None,
 ) -> FloatArray:
     import torch
 
-    found = np.empty((len(keys), net.linear.out_features), dtype=np.float32)
+    found: list[FloatArray] = [np.empty(0)] * len(keys)
     with torch.no_grad(), net.adapted.steady():
         for length, part in fixed_batches(inputs.lengths(keys).tolist(), inputs.encoder.lengths):
             chosen = [keys[i] for i in part]
-            logits = net.linear(inputs.pooled(chosen, length, net.adapted, spec, filled=True))
-            found[part] = _numpy(logits.softmax(dim=1) if softmax else logits)[: len(part)]
-    return found
+            logits = _answered(inputs, chosen, length, net, spec, filled=True)
+            told = _numpy(chances(logits) if chances else logits)
+            for at, i in enumerate(part):
+                found[i] = told[at][list(places[i])] if places else told[at : at + 1]
+    empty = np.empty((0, net.linear.out_features), dtype=np.float32)
+    return np.concatenate([empty, *found])
 
 
 def _check(numbers: FloatArray, spec: FitSpec, epoch: int, batch: int) -> None:

@@ -16,14 +16,15 @@ def row_losses(logits: Any, targets: Any, *, loss: str, strength: float | None) 
     """Give the loss of each row.
 
     Args:
-        logits: Shape (n, k).
-        targets: Class per row, shape (n,), 0..k-1.
+        logits: Shape (n, k); of tokens (n, t, k).
+        targets: Class per row, shape (n,), 0..k-1; or 1 per label that holds, shape (n, k), float;
+            or class per token, shape (n, t), -100 where none counts.
         loss: cross-entropy, smoothed, focal, gce or sce.
         strength: Share of smoothing; gamma of focal; q of gce; weight of the plain cross-entropy
             beside the reverse one in sce. None for cross-entropy.
 
     Returns:
-        Shape (n,), float32.
+        Shape (n,), float32: of several labels the sum over them, of tokens the mean.
 
     Source: smoothed: Szegedy et al. 2016, Rethinking the Inception Architecture; focal: Lin et al.
         2017, Focal Loss for Dense Object Detection; gce: Zhang and Sabuncu 2018, Generalized Cross
@@ -31,6 +32,8 @@ def row_losses(logits: Any, targets: Any, *, loss: str, strength: float | None) 
     """
     import torch
 
+    if targets.ndim > 1:
+        return _several(logits, targets)
     cross_entropy = torch.nn.functional.cross_entropy
     if loss == "cross-entropy":
         return cross_entropy(logits, targets, reduction="none")
@@ -46,6 +49,17 @@ def row_losses(logits: Any, targets: Any, *, loss: str, strength: float | None) 
         # exp(-q x loss) and not p ** q: its slope is finite where p underflows to 0.
         return (1.0 - torch.exp(-strength * plain)) / strength
     return strength * plain - LOG_OF_ZERO * (1.0 - given)  # sce
+
+
+def _several(logits: Any, targets: Any) -> Any:
+    import torch
+
+    if targets.is_floating_point():
+        binary = torch.nn.functional.binary_cross_entropy_with_logits
+        return binary(logits, targets, reduction="none").sum(dim=1)
+    cross_entropy = torch.nn.functional.cross_entropy
+    each = cross_entropy(logits.transpose(1, 2), targets, reduction="none")  # 0 where ignored
+    return each.sum(dim=1) / (targets >= 0).sum(dim=1).clamp(min=1)
 
 
 def class_weights(targets: Any, weights: Any, *, kind: str) -> Any:

@@ -8,13 +8,14 @@ changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from .answers import sigmoid
 from .errors import FitError
 from .keys import FloatArray, IntArray, KeyArray, hash_parts, normals, uniform
 from .shards import write_whole
@@ -109,7 +110,7 @@ def fit_probe(
 
     Args:
         mapped: Projected rows in canonical order, shape (n, p), last column 1.
-        targets: Class per row, shape (n,), 0..k-1.
+        targets: Class per row, shape (n,), 0..k-1; or 1 per label that holds, shape (n, k).
         weights: Weight per row, shape (n,), 0 or more.
         slots: Slot key per row, shape (n,).
         classes: The k class names, in the order of targets.
@@ -134,8 +135,11 @@ def fit_probe(
         rate = np.float32(spec.learning_rate * (1.0 - epoch / spec.epochs))
         inputs, goal, scale = mapped[order], targets[order], share[order]
         for start, end in pairwise(ends.tolist()):
-            errors = softmax(inputs[start:end] @ head)
-            errors[everyone[: end - start], goal[start:end]] -= 1.0
+            if goal.ndim > 1:
+                errors = sigmoid(inputs[start:end] @ head) - goal[start:end]
+            else:
+                errors = softmax(inputs[start:end] @ head)
+                errors[everyone[: end - start], goal[start:end]] -= 1.0
             errors *= scale[start:end, None]
             speed *= np.float32(spec.momentum)
             speed -= rate * (inputs[start:end].T @ errors)
@@ -147,14 +151,19 @@ def fit_probe(
     return head
 
 
-def predict_probe(mapped: FloatArray, head: FloatArray) -> FloatArray:
-    """Give class probabilities, shape (m, k), float32, rows summing to 1."""
+def predict_probe(
+    mapped: FloatArray,
+    head: FloatArray,
+    *,
+    chances: Callable[[FloatArray], FloatArray] | None = None,
+) -> FloatArray:
+    """Give class probabilities, shape (m, k), float32; of softmax, rows sum to 1."""
     found = np.empty((len(mapped), head.shape[1]), dtype=np.float32)
     for start in range(0, len(mapped), PREDICT_ROWS):
         block = np.zeros((PREDICT_ROWS, mapped.shape[1]), dtype=np.float32)
         rows = mapped[start : start + PREDICT_ROWS]
         block[: len(rows)] = rows
-        found[start : start + len(rows)] = softmax(block @ head)[: len(rows)]
+        found[start : start + len(rows)] = (chances or softmax)(block @ head)[: len(rows)]
     return found
 
 

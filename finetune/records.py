@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .answers import classes_of, nested_left_out
 from .embed import Encoder, Features, library_version
 from .spec import FitSpec
 from .stored import Stored, fit_path, read_fit
@@ -30,9 +31,11 @@ def run_record(
     Returns:
         JSON values: key, seed, spec and its hash, model (name, revision and, of a folder, content,
         kind, pooling, prefix, remote code), libraries, environment (Python, system, processor,
-        device, threads), rows, classes, epochs (per epoch its losses and rate), resumed (the step a
-        killed fit went on from), cpu_s (of this process, so without what a kill lost) and
-        peak_bytes (most memory the process has held so far; on a GPU also gpu_peak_bytes).
+        device, threads), rows, classes (of tokens: tags, and nested_left_out, the number of spans
+        inside others, which one tag a word cannot say), epochs (per epoch its losses and rate),
+        resumed (the step a killed fit went on from), cpu_s (of this process, so without what a
+        kill lost) and peak_bytes (most memory the process has held so far; on a GPU also
+        gpu_peak_bytes).
     """
     return {
         "key": key,
@@ -48,7 +51,8 @@ def run_record(
             "threads": spec.threads,
         },
         "rows": len(train.texts),
-        "classes": sorted(set(train.labels)),
+        "classes": list(classes_of(train.labels, spec.task)),
+        **nested_left_out(train.labels, spec.task),
         "epochs": list(fit.epochs),
         "resumed": fit.resumed,
         "cpu_s": cpu_s,

@@ -54,6 +54,7 @@ CHOICES = {
     "precision": ("float32", "bfloat16"),
     "class_weights": ("none", "balanced"),
     "head_start": ("probe", "zeros"),
+    "task": ("classification", "multilabel", "tokens"),
 }
 
 BATCH_ROWS = {"probe": 64, "top-layers": 32, "all-layers": 32}
@@ -93,6 +94,7 @@ class FitSpec:
         epoch's model is kept where there is a validation share.
     precision: of the arithmetic in the layers; the trained numbers are float32 always.
     virtual_tokens: of prefix, prompt and p-tuning.
+    task: classification (a label a row), multilabel (any number) or tokens (labelled spans).
     """
 
     tier: Tier
@@ -122,6 +124,7 @@ class FitSpec:
     patience: int = 0
     precision: str = "float32"
     virtual_tokens: int = 16
+    task: str = "classification"
 
     def __post_init__(self) -> None:
         faults = [*_count_faults(self), *_number_faults(self), *_choice_faults(self)]
@@ -219,6 +222,11 @@ def _sense_faults(spec: FitSpec) -> Iterator[str]:
         yield f"loss {spec.loss} and loss_strength {spec.loss_strength!r} do not go together"
     elif spec.loss_strength is not None and not _strength_fits(spec.loss, spec.loss_strength):
         yield f"loss_strength of {spec.loss} is {spec.loss_strength!r}, expected {_STRENGTH_RANGE}"
+    if spec.task != "classification":
+        one_label = {"loss": "cross-entropy", "class_weights": "none"}
+        for name, only in one_label.items():
+            if (given := getattr(spec, name)) != only:
+                yield f"{name} {given} is for one label a row; {spec.task} takes {only}"
     if spec.tier == "probe":
         dear = ("loss", "validation", "precision", "schedule", "warmup", "clip")
         default = {f.name: f.default for f in fields(FitSpec)}
