@@ -45,6 +45,12 @@ NEED_LABELS = {
 }
 """Checks that ask nothing of rows without labels, and what to say then."""
 
+ONE_TASK = frozenset({"label_sets", "token_labels", "instructions", "preferences"})
+"""Checks of what only one task has: rows of the others are not said to lack them."""
+
+TAKEN_OVER = frozenset({("multilabel", "label_errors"), ("tokens", "label_errors")})
+"""Where such a check does the work of a general one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:

@@ -173,6 +173,46 @@ def crowd_consensus(answers: IntArray, probabilities: FloatArray) -> Crowd:
     )
 
 
+def flag_label_sets(given: BoolArray, probabilities: FloatArray) -> BoolArray:
+    """Say which rows of several labels cleanlab would call wrong, shape (n,).
+
+    Args:
+        given: Whether a row has a label, shape (n, k).
+        probabilities: Out-of-sample probability of each label, shape (n, k).
+
+    Source: Thyagarajan et al. 2023; cleanlab's multi-label filter, as its Datalab asks it.
+    """
+    from cleanlab.multilabel_classification.filter import find_label_issues
+
+    # A label that all rows have, or none, has no errors to find, and cleanlab cannot count them.
+    some = given.any(axis=0) & ~given.all(axis=0)
+    if not some.any():
+        return np.zeros(len(given), dtype=np.bool_)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="May not flag all label issues in class")
+        found = find_label_issues(
+            _listed(given[:, some]), probabilities[:, some].astype(np.float64), n_jobs=1
+        )
+    return np.asarray(found, dtype=np.bool_)
+
+
+def label_set_quality(given: BoolArray, probabilities: FloatArray) -> FloatArray:
+    """Give cleanlab's own score of each label set, shape (n,), 0..1; lower is more suspicious.
+
+    Args:
+        given: Whether a row has a label, shape (n, k).
+        probabilities: Out-of-sample probability of each label, shape (n, k).
+    """
+    from cleanlab.multilabel_classification import get_label_quality_scores
+
+    scores = get_label_quality_scores(_listed(given), probabilities.astype(np.float64))
+    return np.asarray(scores)
+
+
+def _listed(given: BoolArray) -> list[list[int]]:
+    return [np.flatnonzero(row).tolist() for row in given]
+
+
 def _checked(labels: IntArray, probabilities: FloatArray) -> npt.NDArray[np.float64]:
     """Give the probabilities in double precision, or say what is wrong with them."""
     if labels.ndim != 1 or probabilities.shape[:1] != labels.shape or probabilities.ndim != 1 + 1:

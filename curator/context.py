@@ -158,13 +158,16 @@ class Context:
         if self._projection is None:
             train = self.root.filter(pc.equal(self.root["split"], "train"))
             texts = sorted(set(task_of(train).input_text(train).to_pylist()))
-            key = schema.hash_fields(self.model.revision, *texts)
+            # An encoder's vectors are squeezed; those of TF-IDF are reduced already, and squeezed
+            # again they can no longer fit many classes, nor their wrong labels.
+            asked = {} if self.is_encoder else {"dimensions": self.model.dimensions}
+            key = schema.hash_fields(self.model.revision, *texts, *asked.values())
             path = self.cache / "models" / f"projection-{key}.npz"
             if path.exists():
                 self._projection = finetune.load_projection(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._projection = finetune.fit_projection(self.embed(texts))
+                self._projection = finetune.fit_projection(self.embed(texts), **asked)
                 self._projection.save(path)
         return self._projection
 
@@ -228,6 +231,31 @@ class Context:
         together: FloatArray = self._kept("beliefs", key, ask)["together"]
         return together
 
+    def label_names(self, rows: pa.Table) -> tuple[str, ...]:
+        """Name the labels that stand on training rows, sorted."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        return tuple(sorted(task_of(train).labels(train)))
+
+    def set_probabilities(self, rows: pa.Table) -> FloatArray:
+        """Give out-of-fold probabilities of each label of the training rows, shape (n, k)."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        texts, groups = train["text"].to_pylist(), train["group"].to_pylist()
+        names, sets = self.label_names(rows), task_of(train).label_sets(train)
+        key = schema.hash_fields(
+            "label sets 1", self.model.revision, self.model.numerics, texts, groups, sets
+        )
+
+        def fit() -> Arrays:
+            self.progress.say(f"  cross-fitting {len(texts):,} rows, {len(names)} labels")
+            held = [set(labels) for labels in sets]
+            given = np.array([[name in one for name in names] for one in held], dtype=np.bool_)
+            vectors = self.embed(texts)
+            given = given.reshape(len(texts), len(names))
+            return {"found": finetune.crossfit_sets(vectors, given, groups, seed=CROSSFIT_SEED)}
+
+        found: FloatArray = self._kept("crossfit", key, fit)["found"]
+        return found
+
     def losses(
         self, model: str, prompts: Sequence[str], answers: Sequence[str]
     ) -> finetune.AnswerLosses:
@@ -278,6 +306,8 @@ class Context:
             "embeddings": self.embeddings,
             "outside": lambda _: OUTSIDE,
             "losses": lambda _: self.losses,
+            "set_probabilities": self.set_probabilities,
+            "label_names": self.label_names,
         }
         return providers[name](rows)
 

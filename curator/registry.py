@@ -21,6 +21,7 @@ from curator.checks.duplicates import duplicates, guard_notes
 from curator.checks.instructions import ISSUES as INSTRUCTION_ISSUES
 from curator.checks.instructions import instructions
 from curator.checks.label_errors import label_errors
+from curator.checks.label_sets import label_sets
 from curator.checks.language import ISSUES as LANGUAGE_ISSUES
 from curator.checks.language import language
 from curator.checks.leaks import leaks
@@ -171,6 +172,9 @@ STEPS: dict[str, StepKind] = {
     "label_errors": StepKind(
         label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)
     ),
+    "label_sets": StepKind(
+        label_sets, drop_suspects, version=1, forecast=suspect_notes, tasks=("multilabel",)
+    ),
     "personal_data": StepKind(
         personal_data,
         hide_personal,
@@ -269,7 +273,7 @@ def bind_step(
         faults += personal_faults(options, base)
     if name == "map_labels" and not faults:
         faults += map_faults(options)
-    if name == "label_errors":
+    if name in ("label_errors", "label_sets"):
         faults += [(key, f"step {name!r}: {message}") for key, message in suspect_faults(options)]
     issues = STEPS[name].issues
     faults += [

@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator.checks.label_errors import FLAGGED_FROM, ISSUE_TYPE, floor_flags, noise_notes
+from curator.checks.label_sets import floor_set_flags, set_notes
 from curator.decide import Rule
 from curator.errors import StepError
+from curator.reliability import recalibrated
+from curator.tasks import task_of
 
 SuspectAction = Literal["drop", "keep", "weight", "relabel", "annotate"]
 CONFIDENCE = 0.95
@@ -118,7 +121,8 @@ def suspect_notes(rows: pa.Table, findings: pa.Table, decisions: pa.Table) -> tu
         acted = [found[i] for i in ids if i in found]
         if acted:
             told.append("label errors: " + sentence.format(rows=len(ids), **_costs(acted, action)))
-    return (*noise_notes(rows, findings), *told)
+    notes = noise_notes if task_of(rows).is_single_label else set_notes
+    return (*notes(rows, findings), *told)
 
 
 def _costs(acted: Iterable[Mapping[str, Any]], action: str) -> dict[str, float]:
@@ -161,7 +165,11 @@ def _floored(
     ids = train["id"].to_pylist()
     leaving = np.array([i in doubted and (doubted[i][by] or 0.0) >= least for i in ids], dtype=bool)
     scores = np.array([doubted[i]["score"] if i in doubted else 0.0 for i in ids], dtype=float)
-    may_go = floor_flags(train["label"].to_pylist(), leaving, scores, min_class_rows=floor)
+    if task_of(rows).is_single_label:
+        may_go = floor_flags(train["label"].to_pylist(), leaving, scores, min_class_rows=floor)
+    else:
+        sets = task_of(rows).label_sets(train)
+        may_go = floor_set_flags(sets, leaving, scores, min_class_rows=floor)
     kept = np.flatnonzero(leaving & ~may_go)
     return {ids[i]: f"its class would fall under {floor} rows" for i in kept}
 

@@ -9,6 +9,7 @@ from .embed import Encoder, Features, Progress, count_missing, embed, open_encod
 from .errors import FitError
 from .fits import FitResult, fit_key, fit_revision, fit_scores
 from .folders import POOLINGS
+from .label_sets import crossfit_sets
 from .metrics import calibration_error as chance_error
 from .metrics import exact_share, macro_f1, micro_f1, span_macro_f1
 from .panel import Panel, ask_panel
@@ -47,6 +48,7 @@ __all__ = [
     "chance_error",
     "count_missing",
     "crossfit",
+    "crossfit_sets",
     "default_spec",
     "embed",
     "exact_share",
