@@ -31,7 +31,7 @@ from curator.versions.objects import canonical_json, get_object, names, object_p
 from curator.versions.parts import Layout, Part, put_table
 from curator.versions.store import Store
 from curator.versions.superseding import DONE, ERASURES, Erasure, hashed
-from curator.versions.traces import Traces, candidates, descendants, kind_of, quoted
+from curator.versions.traces import Traces, candidates, descendants, kind_of, quoted, said_in_cells
 
 _PARQUET = b"PAR1"
 
@@ -182,8 +182,8 @@ class _Eraser:
         for _, table in self._tables():
             kind = kind_of(table)
             if kind == "rows":
-                gone = self._of(table, within=True)
-                self.traces.texts |= set(texts_of(gone)[0].to_pylist())
+                for row in self._of(table, within=True).to_pylist():
+                    self.traces.texts |= set(said_in_cells(row))
             elif kind is not None:
                 self.traces.texts |= set(quoted(table, self.traces.ids))
         self.traces.texts.discard("")

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curator.tasks import MESSAGES, TASKS, contents
 from curator.versions.superseding import hashed
 
 GONE = "[erased]"
@@ -23,6 +24,13 @@ _LEAST_CHARS = 12
 """Shorter texts are not looked for within other words: "yes" stands everywhere."""
 _WORD = re.compile(rf"\w{{{_LEAST_CHARS},}}")
 """What may be an id within other words: these are 32 digits long."""
+REWORDED = ("unicode", "html", "whitespace")
+"""Findings whose suggestion was the text reworded."""
+_SAYING = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.columns
+                              if task.schema.field(name).type in (pa.string(), MESSAGES)
+                              and name != "label"))  # fmt: skip
+_PARTNER = re.compile(r"( here, ).*( in a \w+ row)$", re.DOTALL)
+"""What the evidence of a conflict says the other row teaches."""
 _MARKS = {
     "rows": {"id", "group", "split", "parent"},
     "decisions": {"row_id", "action", "before", "after"},
@@ -49,6 +57,8 @@ class Traces:
         key = "id" if kind == "rows" else "row_id"
         gone = pa.array(sorted(self.ids), pa.string())
         made = table.filter(pc.invert(pc.is_in(table[key], gone)))
+        if kind == "findings":
+            made = self._unquoted(made)
         made = self._renamed(made, "group" if kind == "rows" else "partner_id")
         if kind != "rows":
             free = ("evidence",) if kind == "findings" else ("reason",)
@@ -65,6 +75,15 @@ class Traces:
             return table
         new = [hashed(self.salt, v) if v in self.ids else v for v in values]
         return _with(table, name, new)
+
+    def _unquoted(self, table: pa.Table) -> pa.Table:
+        """Take what a row taught out of the evidence of those that it contradicted."""
+        partners, said = table["partner_id"].to_pylist(), table["evidence"].to_pylist()
+        new = [
+            _PARTNER.sub(rf"\1{GONE}\2", words) if words and row in self.ids else words
+            for row, words in zip(partners, said, strict=True)
+        ]
+        return table if new == said else _with(table, "evidence", new)
 
     def _mended(self, table: pa.Table, name: str) -> pa.Table:
         values = table[name].to_pylist()
@@ -142,12 +161,32 @@ def quoted(table: pa.Table, ids: set[str]) -> Iterator[str]:
     some = table.filter(pc.is_in(table["row_id"], pa.array(sorted(ids), pa.string())))
     for record in some.to_pylist():
         for name in ("before", "after"):
-            text = json.loads(record.get(name) or "{}").get("text")
-            if isinstance(text, str):
-                yield text
-        if record.get("suggestion") and record.get("issue_type") in ("unicode", "html",
-                                                                     "whitespace"):  # fmt: skip
-            yield record["suggestion"]
+            yield from said_in_cells(json.loads(record.get(name) or "{}"))
+        yield from _suggested(record.get("suggestion") or "", record.get("issue_type"))
+
+
+def said_in_cells(cells: Mapping[str, Any]) -> Iterator[str]:
+    """Give what cells of a row of any task say: its text, or each message and all of its user's."""
+    for name in _SAYING:
+        said = cells.get(name)
+        if isinstance(said, str):
+            yield said
+        elif said:
+            yield from (message["content"] for message in said)
+            yield contents(said, "user")
+            yield contents(said)
+
+
+def _suggested(suggestion: str, issue_type: str | None) -> Iterator[str]:
+    """Give the texts of a suggested rewording: cells as JSON, or of earlier releases the text."""
+    try:
+        cells = json.loads(suggestion)
+    except ValueError:
+        cells = None
+    if isinstance(cells, dict):
+        yield from said_in_cells(cells)
+    elif suggestion and issue_type in REWORDED:
+        yield suggestion
 
 
 def descendants(rows: set[str], parents: Mapping[str, str]) -> set[str]:
