@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from curator import show
-from curator.commands import annotating, checks, history, judging, measuring, models, people
+from curator.commands import (
+    annotating,
+    calibrating,
+    checks,
+    history,
+    judging,
+    measuring,
+    models,
+    people,
+)
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
 from curator.session import (
@@ -363,6 +372,7 @@ people.register(app)
 
 
 annotating.register(app)
+calibrating.register(app)
 
 
 measuring.register(app)

@@ -46,10 +46,14 @@ class Calibrated:
 
     reviewed: Rows that were judged, of those with P(fix) at or above min_p_fix.
     right: How many of them got the label that was suggested.
+    from_p_fix: P(fix) from which they were drawn; none: not said, so taken to be min_p_fix.
+    logit: Slope and intercept of a recalibration of P(wrong) on its logit; none: as it is.
     """
 
     reviewed: int
     right: int
+    from_p_fix: float | None = None
+    logit: tuple[float, ...] = ()
 
     def lowest_share(self) -> float:
         """Give the one-sided 95 % lower bound of the share that is right, 0..1.
@@ -86,8 +90,10 @@ def drop_suspects(
         min_p_wrong: Drop from this P(wrong), 0.5..1.
         min_weight: Least factor of a weight, 0..1.
         min_p_fix: Relabel from this probability that the suggested label is right, 0.5..1.
-        calibrated: How a blind review of such suggestions came out, {reviewed: 150, right: 150};
-            the lower bound of the share right must reach min_p_fix.
+        calibrated: How a blind review came out, as `curator calibrate` prints it: {reviewed: 150,
+            right: 150, from_p_fix: 0.98}; the lower bound of the share right must reach
+            min_p_fix. With `logit: [slope, intercept]` weights go by P(wrong) recalibrated, and a
+            drop spares the rows that it brings under min_p_wrong.
     """
     given = {"min_p_wrong": min_p_wrong, "min_weight": min_weight, "min_p_fix": min_p_fix}
     for _, message in suspect_faults(given):
@@ -95,6 +101,9 @@ def drop_suspects(
     if action in ("keep", "annotate"):
         return Rule({})
     labels = findings.filter(pc.equal(findings["issue_type"], ISSUE_TYPE))
+    if calibrated is not None and calibrated.logit and action != "relabel":
+        # Not P(fix): the proof of a relabel is a count of the very rows it was drawn by.
+        labels = _recalibrated(labels, calibrated.logit)
     if action == "weight":
         return Rule({ISSUE_TYPE: "weight"}, weights=_weights(labels, min_weight))
     doubted = {f["row_id"]: f for f in labels.to_pylist() if f["flagged"]}
@@ -104,6 +113,22 @@ def drop_suspects(
         _refuse(doubted, spared, min_p_fix, calibrated)
         return Rule({ISSUE_TYPE: "relabel"}, protected=spared)
     return Rule({ISSUE_TYPE: "drop"}, protected=spared)
+
+
+def _recalibrated(labels: pa.Table, logit: tuple[float, ...]) -> pa.Table:
+    """Give the findings with P(wrong) as people's verdicts have it.
+
+    Raises:
+        StepError: There are not two numbers.
+    """
+    if len(logit) != len(("slope", "intercept")):
+        raise StepError(
+            f"label_errors: calibrated: logit is {list(logit)}; expected [slope, intercept]"
+        )
+    known = pc.is_valid(labels["p_wrong"]).to_numpy()
+    p_wrong = pc.fill_null(labels["p_wrong"], 0.5).to_numpy()
+    made = pa.array(recalibrated(p_wrong, *logit), pa.float64(), mask=~known)
+    return labels.set_column(labels.column_names.index("p_wrong"), "p_wrong", made)
 
 
 def suspect_notes(rows: pa.Table, findings: pa.Table, decisions: pa.Table) -> tuple[str, ...]:
@@ -195,8 +220,14 @@ def _refuse(
     if calibrated is None:
         raise StepError(
             f"{promise}, but nobody has checked that P(fix). Let people judge a random sample of "
-            "these rows without the suggestion (149 rows without a mistake prove .98), and state "
-            "what came of it: calibrated: {reviewed: ROWS, right: ROWS}. Or take action: weight"
+            "these rows blind (`curator calibrate VERSION`; 149 rows without a mistake prove .98), "
+            "and state what it prints: calibrated: {reviewed: ROWS, right: ROWS}. Or take action: "
+            "weight"
+        )
+    if calibrated.from_p_fix is not None and calibrated.from_p_fix != min_p_fix:
+        raise StepError(
+            f"{promise}; the review is of rows from P(fix) {calibrated.from_p_fix:g}, the rule "
+            f"changes rows from {min_p_fix:g}: ask `curator calibrate --min-p-fix {min_p_fix:g}`"
         )
     if not 0 <= calibrated.right <= calibrated.reviewed:
         raise StepError(

@@ -80,8 +80,9 @@ LAYERS = (
     ("curator.tasks",),
     ("curator.schema",),
     (
-        "curator.agreement", "curator.annotating_consensus", "curator.annotating_crowd", "curator.annotating_pages", "curator.annotating_ranking",
-        "curator.voting",
+        "curator.agreement", "curator.annotating_consensus", "curator.annotating_answers", "curator.annotating_crowd", "curator.annotating_forms",
+        "curator.annotating_layouts", "curator.annotating_pages", "curator.annotating_ranking",
+        "curator.reliability", "curator.voting",
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
         "curator.confident", "curator.decide", "curator.declared",
         "curator.filters", "curator.impact",
@@ -94,7 +95,7 @@ LAYERS = (
         "curator.terms",
         "curator.label_maps", "curator.measures", "curator.near", "curator.reading", "curator.rewriting",
         "curator.shingles",
-        "curator.spans", "curator.splitting",
+        "curator.guard", "curator.spans", "curator.splitting",
         "curator.suspects",
     ),
     (
@@ -108,7 +109,7 @@ LAYERS = (
     (
         "curator.context", "curator.execute", "curator.importing", "curator.impact.design",
         "curator.impact.answers", "curator.impact.banks", "curator.impact.outside", "curator.impact.placebo",
-        "curator.impact.lengths", "curator.impact.trainer", "curator.impact.trials",
+        "curator.impact.lengths", "curator.impact.shown", "curator.impact.trainer", "curator.impact.trials",
     ),
     (
         "curator.about", "curator.annotating_log", "curator.exporting", "curator.forms", "curator.impact.ledger", "curator.impact.measure",
@@ -118,7 +119,7 @@ LAYERS = (
     (
         "curator.annotate", "curator.annotating_campaign", "curator.annotating_doubts",
         "curator.annotating_pull", "curator.annotating_push", "curator.annotating_site",
-        "curator.annotating_status", "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
+        "curator.annotating_status", "curator.calibrating", "curator.checking", "curator.editing", "curator.erasing", "curator.gating",
         "curator.putting", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
         "curator.attributing", "curator.curving", "curator.exploring", "curator.kinds",
         "curator.rescoring", "curator.rivals", "curator.scoring",
@@ -168,6 +169,7 @@ ONLY_FROM = {
     "curator.python": (),
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
     "curator.attributing": (*SCREEN, "curator.reporting"),
+    "curator.calibrating": (*SCREEN, "curator.reporting"),
     "curator.curving": SCREEN,
     "curator.exploring": SCREEN,
     "curator.kinds": SCREEN,
@@ -176,13 +178,13 @@ ONLY_FROM = {
     "curator.scoring": SCREEN,
     "curator.execute": (
         "curator.attributing", "curator.rivals",
-        "curator.annotating_doubts", "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
+        "curator.annotating_doubts", "curator.calibrating", "curator.checking", "curator.rebuilding", "curator.rechecking", "curator.reverting",
         "curator.running",
     ),
     "curator.gating": SCREEN,
     "curator.impact.design": (
         "curator.facts", "curator.impact.measure", "curator.impact.outside",
-        "curator.impact.lengths", "curator.impact.placebo", "curator.impact.trials",
+        "curator.impact.lengths", "curator.impact.placebo", "curator.impact.shown", "curator.impact.trials",
         "curator.plan", "curator.trainers",
         "curator.attributing", "curator.curving", "curator.exploring", "curator.kinds",
         "curator.rivals", "curator.scoring",
