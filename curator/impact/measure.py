@@ -15,6 +15,7 @@ from curator import schema
 from curator.context import Context
 from curator.declared import Declared
 from curator.errors import AlphaSpentError, MeasureError
+from curator.impact.banks import MEASURED, no_bank
 from curator.impact.budget import (
     Opened,
     declare,
@@ -48,6 +49,8 @@ from curator.impact.sequence import (
     share_at,
     visible_at_last_look,
 )
+from curator.impact.shown import SEEDS as SHOWN_SEEDS
+from curator.impact.shown import SCORES, can_show, show_scores
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
@@ -57,7 +60,7 @@ from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
 SINCE_TAG = "since tag"
-MEASURE_VERSION = 6
+MEASURE_VERSION = 7
 PLACEBO_VERSION = 2
 
 
@@ -190,7 +193,7 @@ def _look(
         if isinstance(prepared, Ready):
             one.ready = prepared
         else:
-            one.found = prepared
+            one.found = _shown(store, one, prepared, tier, spec, context)
     # The whole of a chain before its steps: with little left it is what counts.
     for one in sorted(new, key=lambda one: one.claims):
         if one.ready:
@@ -206,6 +209,18 @@ def _look(
             _keep_answers(store, _key(one, tier, spec, context), one.found, kept[0])
         if one.found and not one.refused:
             store.record("impacts", _key(one, tier, spec, context), one.found.as_dict())
+
+
+def _shown(
+    store: Store, one: _Asked, blank: Measurement, tier: str, spec: MeasureSpec, context: Context
+) -> Measurement:
+    """Add the scores of a task that has no verdict; a look that is charged no alpha."""
+    if not no_bank(*(side.rows for side in one.sides)) or not can_show(one.sides[0].rows):
+        return blank
+    charge(
+        store, Look(now(), str(one.a.lock), one.a.id, one.b.id, tier, len(SHOWN_SEEDS), 0.0, 0.0)
+    )
+    return show_scores(blank, *one.sides, tier=tier, spec=spec, context=context)
 
 
 def _open_level(store: Store, one: _Asked, tier: str, ready: Ready) -> None:
@@ -249,6 +264,7 @@ def _key(one: _Asked, tier: str, spec: MeasureSpec, context: Context) -> str:
         list(one.seeds()), [list(look) for look in one.plan], context.model.revision,
         context.model.numerics, *erased_since(one.a), *erased_since(one.b),
         *(f"{name}={value!r}" for name, value in sorted(spec.training.items())),
+        *(("scores 1",) if no_bank(one.sides[0].rows) else ()),
     )  # fmt: skip
 
 
@@ -440,7 +456,12 @@ def say_what_can_be_seen(
     when = f"first used {used}" if used else "not used yet"
     erased = f" (as erasure {version.superseded} left them)" if version.superseded else ""
     progress.say(f"test    {rows:,} frozen rows{erased}, lock {str(version.lock)[:12]}, {when}")
-    for tier in spec.tiers:
+    if version.task not in MEASURED:
+        shown = "scores of both sides, seed by seed" if version.task in SCORES else "nothing"
+        progress.say(
+            f"test    task {version.task} has no verdict yet (no A/A bank); shown: {shown}"
+        )
+    for tier in spec.tiers if version.task in MEASURED else ():
         if rows < MIN_ROWS:
             progress.say(f"test    {tier}: no verdict can rest on {rows} rows; add test rows")
             continue

@@ -77,8 +77,9 @@ def crossed(differences: FloatArray, groups: IntArray) -> Estimate:
         MeasureError: Shapes disagree, or there are fewer than two seeds or two groups.
 
     Source: Two-way analysis of variance with the item part clustered (Cameron, Gelbach and Miller
-        2011) and Satterthwaite 1946 degrees of freedom. The effective number of groups (Kish 1965)
-        stands in these for G, as unequal groups carry less information than they count.
+        2011), by the jackknife over groups (Bell and McCaffrey 2002: unequal groups bias the plain
+        sum of squares down), and Satterthwaite 1946 degrees of freedom. The effective number of
+        groups (Kish 1965) stands in these for G, as unequal groups carry less than they count.
     """
     _check_shapes(differences, groups)
     s, m = differences.shape
@@ -89,11 +90,13 @@ def crossed(differences: FloatArray, groups: IntArray) -> Estimate:
     sums = np.stack([np.bincount(group, weights=row, minlength=n_groups) for row in differences])
     group_means = sums.mean(axis=0)
 
-    correction = n_groups / (n_groups - 1) / m**2
-    item = correction * float(np.square(group_means - sizes * effect).sum())
+    # The jackknife over groups: leaving a group of size n_k out moves the mean by this much. Equal
+    # groups give the plain clustered variance; a large one weighs more than its square alone.
+    left_out = (n_groups - 1) / n_groups / np.square(m - sizes, dtype=np.float64)
+    item = float((left_out * np.square(group_means - sizes * effect)).sum())
     seed = float(np.square(seed_means - effect).sum()) / (s - 1) / s
     rest = sums - group_means - np.outer(seed_means - effect, sizes)
-    residual = correction * float(np.square(rest).sum()) / (s - 1) / s
+    residual = float((left_out * np.square(rest)).sum()) / (s - 1) / s
 
     effective = m**2 / float(np.square(sizes, dtype=np.float64).sum())
     variance = max(item + seed - residual, item, seed)
