@@ -174,7 +174,7 @@ class Context:
     def pairs(self, rows: pa.Table) -> Pairs:
         """Find near-duplicate pairs among rows, by position, at Jaccard >= 0.7."""
         texts = task_of(rows).input_text(rows)
-        key = schema.hash_fields("pairs 1", PAIR_JACCARD, *texts.to_pylist())
+        key = schema.hash_fields("pairs 2", PAIR_JACCARD, *texts.to_pylist())
         arrays = self._kept(
             "pairs",
             key,

@@ -32,6 +32,8 @@ REASONS = {
     "exact_duplicate": "exact duplicate",
     "near_duplicate": "near-duplicate",
     "leak": "near-duplicate of a frozen row",
+    "semantic_duplicate": "same meaning as a kept row",
+    "semantic_leak": "same meaning as a frozen row",
     "label": "suspected label error",
     "label_rename": "label renamed",
     "label_merge": "labels merged",

@@ -42,7 +42,10 @@ _BY_HARM: tuple[tuple[str, ...], ...] = (
         "too_short", "odd_length", "odd_words", "unknown_language", "answer_garbled",
         "answer_length",
     ),
-    ("markup", "unicode", "html", "whitespace", "near_but_different"),
+    (
+        "markup", "unicode", "html", "whitespace", "near_but_different", "semantic_duplicate",
+        "semantic_leak",
+    ),
 )  # fmt: skip
 _PERSONAL = 1
 _UNRANKED = 3  # what this table does not know, such as a user's own check, stands in the middle

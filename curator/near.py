@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,7 @@ Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
 SURE_JACCARD = 0.7  # rows at this or above share a group; pairs are made down to here
 LOWEST_THRESHOLD = 0.5  # below, 21 bands of 6 rows miss more than 7 of 10 pairs
 _VERIFY_SHINGLES = 2_000_000
+_KEPT_SHINGLES = 40_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,11 @@ def near_pairs(
     """
     _check_options(threshold, shingles)
     different, codes = _different_texts(texts)
-    sketches = sketch(different, shingles, threads=threads, chunk_chars=chunk_chars)
-    found, capped = candidates(sketches, threshold, _held(codes, sides, len(different)))
+    found, capped = candidates(
+        sketch(different, shingles, threads=threads, chunk_chars=chunk_chars),
+        threshold,
+        _held(codes, sides, len(different)),
+    )
     u, v, jaccard = _verified(different, found, threshold, shingles)
     if sides is None:
         left, right, score = _linked(codes, u, v, jaccard)
@@ -268,30 +272,49 @@ def _verified(
     u, v = (found // n).astype(np.int64), (found % n).astype(np.int64)
     jaccard = np.empty(len(u), np.float64)
     lengths = texts.str.len_chars().to_numpy().astype(np.int64) + 1
-    # Sets are made again for the pairs at hand instead of kept for all texts: memory stays flat.
+    wanted = np.unique(np.concatenate([u, v]))
+    # Where a corpus repeats itself a text is in many pairs: its set is made once if all sets fit,
+    # and else again for each block of pairs, so that memory stays flat.
+    every = _sets(texts, wanted, shingles) if lengths[wanted].sum() <= _KEPT_SHINGLES else None
     ends = np.cumsum(lengths[u] + lengths[v])
     low = 0
     while low < len(u):
         before = ends[low - 1] if low else 0
         high = max(low + 1, int(np.searchsorted(ends, before + _VERIFY_SHINGLES, side="right")))
-        jaccard[low:high] = _jaccard(texts, u[low:high], v[low:high], shingles)
+        a, b = u[low:high], v[low:high]
+        sets = every or _sets(texts, np.unique(np.concatenate([a, b])), shingles)
+        jaccard[low:high] = _jaccard(sets, a, b)
         low = high
     strong = jaccard >= threshold
     return u[strong], v[strong], jaccard[strong]
 
 
-def _jaccard(texts: pl.Series, u: IntArray, v: IntArray, shingles: Shingles) -> FloatArray:
-    """Give the exact Jaccard similarity of each pair of texts, shape (p,), in 0..1."""
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    """The shingle sets of some texts: a matrix with one column per possible hash, and their sizes.
+
+    A product of two rows merges their sorted hashes in C.
+    """
+
+    texts: IntArray
+    matrix: Any
+    sizes: IntArray
+
+
+def _sets(texts: pl.Series, wanted: IntArray, shingles: Shingles) -> _Sets:
     from scipy.sparse import csr_array
 
-    wanted = np.unique(np.concatenate([u, v]))
     starts, hashes = shingle_sets(texts.gather(wanted), shingles)
-    # A sparse matrix with one column per possible hash: products merge the sorted rows in C.
-    sets = csr_array((np.ones(len(hashes), np.int8), hashes, starts), shape=(len(wanted), 1 << 48))
-    a, b = np.searchsorted(wanted, u), np.searchsorted(wanted, v)
-    shared = np.diff(sets[a].multiply(sets[b]).indptr)
-    sizes = np.diff(starts)
-    ratio: FloatArray = shared / (sizes[a] + sizes[b] - shared)
+    ones = np.ones(len(hashes), np.int8)
+    matrix = csr_array((ones, hashes, starts), shape=(len(wanted), 1 << 48))
+    return _Sets(wanted, matrix, np.diff(starts))
+
+
+def _jaccard(sets: _Sets, u: IntArray, v: IntArray) -> FloatArray:
+    """Give the exact Jaccard similarity of each pair of texts, shape (p,), in 0..1."""
+    a, b = np.searchsorted(sets.texts, u), np.searchsorted(sets.texts, v)
+    shared = np.diff(sets.matrix[a].multiply(sets.matrix[b]).indptr)
+    ratio: FloatArray = shared / (sets.sizes[a] + sets.sizes[b] - shared)
     return ratio
 
 

@@ -32,6 +32,8 @@ from curator.checks.preferences import ISSUES as PREFERENCE_ISSUES
 from curator.checks.preferences import preferences
 from curator.checks.quality import ISSUES as QUALITY_ISSUES
 from curator.checks.quality import quality
+from curator.checks.semantic import ISSUES as SEMANTIC_ISSUES
+from curator.checks.semantic import semantic_duplicates
 from curator.checks.shortcuts import ISSUES as SHORTCUT_ISSUES
 from curator.checks.shortcuts import shortcuts
 from curator.checks.text import clean, fix_texts
@@ -169,6 +171,9 @@ STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
     "duplicates": StepKind(duplicates, drop_duplicates, version=2, notes=guard_notes),
     "leaks": StepKind(leaks, drop_leaks, version=1),
+    "semantic_duplicates": StepKind(
+        semantic_duplicates, act, version=1, issues=SEMANTIC_ISSUES, notes=guard_notes
+    ),
     "label_errors": StepKind(
         label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)
     ),

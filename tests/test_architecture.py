@@ -95,7 +95,7 @@ LAYERS = (
         "curator.terms",
         "curator.label_maps", "curator.measures", "curator.near", "curator.reading", "curator.rewriting",
         "curator.shingles",
-        "curator.guard", "curator.spans", "curator.splitting",
+        "curator.guard", "curator.guard", "curator.spans", "curator.splitting",
         "curator.suspects",
     ),
     (

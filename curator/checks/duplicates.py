@@ -18,26 +18,17 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from curator.guard import BUT, DIFFERENT, Guard
 from curator.near import Pairs, TextGraph, check_near, text_graph
 from curator.schema import findings
-from curator.shingles import unescape
-from curator.spans import Difference, Facts, difference, facts_of, names_in
 from curator.tasks import Task, task_of
 
-DIFFERENT = "near_but_different"
-_BY_WORDING = ("negation", "name")  # may be said in other words, so equal values are not asked for
-_BUT = ", but another fact: "
 Found = Iterator[tuple[int, dict[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """The rows of a table by text and label, as positions in the order of their ids.
-
-    names: Words of the corpus that are names wherever they stand; None: nothing is guarded.
-    facts: What is protected in the text of a row, made when first asked for, and of it the plain
-        values: where these differ nothing else needs to be looked at.
-    """
+    """The rows of a table by text and label, as positions in the order of their ids."""
 
     ids: Sequence[str]
     texts: Sequence[str]
@@ -45,28 +36,9 @@ class _Crowd:
     splits: Sequence[str]
     graph: TextGraph
     task: Task
-    names: frozenset[str] | None
+    guard: Guard
     training: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     first_two: dict[int, list[int]] = field(default_factory=dict)
-    facts: dict[int, tuple[Facts, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
-
-    def differ(self, one: int, other: int) -> Difference | None:
-        """Tell the first protected thing in which the near texts of two rows differ."""
-        return difference(self._facts(one)[0], self._facts(other)[0])
-
-    def parted(self, one: int, other: int) -> bool:
-        """Tell whether the guard keeps the near texts of two rows apart."""
-        if self.names is None:
-            return False
-        left, right = self._facts(one), self._facts(other)
-        return left[1] != right[1] or difference(left[0], right[0]) is not None
-
-    def _facts(self, at: int) -> tuple[Facts, tuple[tuple[str, str], ...]]:
-        if at not in self.facts:
-            facts = facts_of(unescape(self.texts[at]), names=self.names or frozenset())
-            plain = sorted((s.kind, s.value) for s in facts.spans if s.kind not in _BY_WORDING)
-            self.facts[at] = facts, tuple(plain)
-        return self.facts[at]
 
 
 def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8, guard: bool = True) -> pa.Table:
@@ -108,7 +80,7 @@ def duplicates(rows: pa.Table, pairs: Pairs, *, near: float = 0.8, guard: bool =
 def guard_notes(found: pa.Table) -> tuple[str, ...]:
     """Say how many rows only the guard kept, and in what they differ from a kept row."""
     told = [
-        finding["evidence"].partition(_BUT)[2].split(" ")[0]
+        finding["evidence"].partition(BUT)[2].split(" ")[0]
         for finding in found.select(["issue_type", "evidence"]).to_pylist()
         if finding["issue_type"] == DIFFERENT
     ]
@@ -126,8 +98,8 @@ def _gather(rows: pa.Table, graph: TextGraph, *, guard: bool) -> _Crowd:
     task = task_of(rows)
     texts, labels = task.input_text(rows).to_pylist(), task.target_text(rows).to_pylist()
     ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
-    names = names_in(texts) if guard and graph.near else None
-    crowd = _Crowd(ids, texts, labels, splits, graph, task, names)
+    guarded = Guard.over(texts, guard=guard)
+    crowd = _Crowd(ids, texts, labels, splits, graph, task, guarded)
     codes = graph.codes.tolist()
     for at in sorted(range(len(codes)), key=crowd.ids.__getitem__):
         code, label = codes[at], crowd.labels[at]
@@ -147,7 +119,7 @@ def _keep(crowd: _Crowd) -> dict[tuple[int, str], int]:
         near = crowd.graph.near.get(code, {})
         for label, members in crowd.training[code].items():
             others = (kept[other, label] for other in near if (other, label) in kept)
-            if all(crowd.parted(members[0], other) for other in others):
+            if all(crowd.guard.parted(members[0], other) for other in others):
                 kept[code, label] = members[0]
     return kept
 
@@ -160,7 +132,7 @@ def _dropped(crowd: _Crowd, kept: dict[tuple[int, str], int]) -> Found:
                 offers = [(1.0, kept[code, label], code)]
             else:
                 every = ((j, kept[c, label], c) for c, j in near.items() if (c, label) in kept)
-                offers = [offer for offer in every if not crowd.parted(members[0], offer[1])]
+                offers = [offer for offer in every if not crowd.guard.parted(members[0], offer[1])]
             jaccard, partner, other = min(
                 offers, key=lambda offer: (offer[2] != code, -offer[0], crowd.ids[offer[1]])
             )
@@ -204,7 +176,7 @@ def _guarded(crowd: _Crowd, kept: dict[tuple[int, str], int]) -> Found:
                     "score": -distance,
                     "partner_id": crowd.ids[partner],
                     "evidence": f"near copy of a kept row (Jaccard {-distance:.2f})"
-                    f"{_BUT}{crowd.differ(at, partner)}",
+                    f"{BUT}{crowd.guard.differ(at, partner)}",
                     "flagged": False,
                 },
             )
@@ -232,7 +204,7 @@ def _nearest_other_label(
         if crowd.labels[at] != label
     ]
     for _, distance, _, at, other in sorted(offers):
-        if other == code or not crowd.parted(here, at):
+        if other == code or not crowd.guard.parted(here, at):
             return -distance, at
     return None
 

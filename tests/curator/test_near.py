@@ -189,6 +189,7 @@ def test_threads_and_chunks_leave_no_trace(options, monkeypatch):
     texts = corpus(5, 150, EN) + corpus(6, 150, ZH)
     expected = near_pairs(texts, threshold=0.7, shingles="char-3")
     monkeypatch.setattr(near, "_VERIFY_SHINGLES", 100)
+    monkeypatch.setattr(near, "_KEPT_SHINGLES", 0)
     monkeypatch.setattr(buckets, "_BLOCK_PAIRS", 7)
     monkeypatch.setattr(buckets, "_FRESH_PAIRS", 5)
     found = near_pairs(texts, threshold=0.7, shingles="char-3", **options)
