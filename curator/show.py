@@ -349,6 +349,8 @@ def impact(found: Mapping[str, Any]) -> None:
     screen.print(found["sentence"], markup=False)
     if found["what_would_decide"]:
         screen.print(found["what_would_decide"], markup=False)
+    if told := found.get("scores"):
+        screen.print(_scores(told))
     if found.get("touched"):
         screen.print(found["touched"]["sentence"], markup=False)
     if "sentence" in found["placebo"]:
@@ -365,6 +367,17 @@ def impact(found: Mapping[str, Any]) -> None:
         screen.print(_uses(used), markup=False)
     elif found.get("first_used"):
         screen.print(f"these test rows were first measured on {found['first_used']}", markup=False)
+
+
+def _scores(told: Mapping[str, Any]) -> Table:
+    """Show each metric of both sides: mean over seeds, on new test rows and on all."""
+    records = [
+        (name, rows["rows"], len(told["seeds"]), *(
+            f"{sum(rows[side][name]) / len(told['seeds']):.3f}" for side in ("before", "after")))
+        for rows in (told, {**told["all_rows"]})
+        for name in rows["before"]
+    ]  # fmt: skip
+    return _table(("metric", "test rows", "seeds", "before", "after"), records)
 
 
 def gate(found: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ The one idea: a verdict of a kind that was never seen to be silent about nothing
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +16,19 @@ from curator.recipe import MeasureSpec
 from curator.tasks import task_of
 
 MEASURED = ("classification",)
+
+
+def taught(rows: pa.Table) -> tuple[Any, ...]:
+    """Give what each row teaches: a label, a tuple of labels, or a tuple of spans."""
+    task = task_of(rows).name
+    if task == "multilabel":
+        return tuple(map(tuple, rows["labels"].to_pylist()))
+    if task == "tokens":
+        return tuple(
+            tuple((s["start"], s["end"], s["label"]) for s in spans)
+            for spans in rows["spans"].to_pylist()
+        )
+    return tuple(rows["label"].to_pylist())
 
 
 def no_bank(*sides: pa.Table) -> str | None:

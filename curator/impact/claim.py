@@ -60,6 +60,7 @@ class Measurement:
     level: The level of its claim over all looks, where one was declared for the test rows; it
         takes the place of Holm's.
     declared: What to say of that.
+    scores: Of tasks without a verdict: metrics of both sides, seed by seed, see `shown`.
     """
 
     before: str
@@ -87,6 +88,7 @@ class Measurement:
     epochs: Estimate | None = None
     level: float | None = None
     declared: str | None = None
+    scores: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the measurement as JSON values."""
@@ -161,6 +163,7 @@ class Impact:
             "slices": [dict(s) for s in m.slices],
             "before": m.before,
             "after": m.after,
+            "scores": dict(m.scores) if m.scores else None,
             "before_score": m.before_score,
             "after_score": m.after_score,
             "alpha": self.alpha,
@@ -223,7 +226,7 @@ def _claim(m: Measurement, levels: _Levels, claims: int) -> Impact:
         word: Verdict = "identical" if m.identical else "not_measurable"
         effect = 0.0 if m.identical else None
         # What cannot be measured can show no effect, however large.
-        mde = _planned(m, alpha) if m.identical else None
+        mde = _planned(m, alpha) if m.identical and not m.reason else None
         open_impact = Impact(m, effect, effect, effect, word, alpha, claims, mde, "", "", alpha)
         return replace(open_impact, sentence=_sentence(open_impact))
     level = alpha * share_at(m.plan, len(m.seeds))
@@ -369,7 +372,8 @@ def _sentence(impact: Impact) -> str:
     if impact.verdict == "identical":
         return "The model sees the same training set as before, so nothing was run."
     if impact.effect is None or impact.low is None or impact.high is None or impact.mde is None:
-        return f"Not measurable: {m.reason}."
+        shown = f" {m.scores['sentence']}" if m.scores else ""
+        return f"Not measurable: {m.reason}.{shown}"
     span = f"[{points(impact.low, sign=True)}, {points(impact.high, sign=True)}]"
     seen = (
         f"{m.metric} {points(impact.effect, sign=True)} points, "

@@ -19,7 +19,7 @@ import finetune
 from curator import schema
 from curator.context import Context, served
 from curator.errors import MeasureError
-from curator.impact.banks import no_bank, unmeasured
+from curator.impact.banks import no_bank, taught, unmeasured
 from curator.impact.claim import Measurement
 from curator.impact.groups import MIN_EFFECTIVE, MIN_ROWS, effective_number, item_groups
 from curator.impact.kept import Kept
@@ -32,7 +32,7 @@ from curator.near import choose_shingles, near_pairs
 from curator.progress import Tick
 from curator.recipe import MeasureSpec
 from curator.recipe_model import spec_values
-from curator.tasks import TASKS
+from curator.tasks import TASKS, task_of
 
 SEEDS = (0, 1, 2, 3, 4)  # where the number of seeds is fixed beforehand; see `sequence` for looks
 # A test row this near (Jaccard) to a training row is not new to the model.
@@ -61,16 +61,16 @@ class Side:
         train = self.train()
         return finetune.Training(
             texts=tuple(train["text"].to_pylist()),
-            labels=tuple(train["label"].to_pylist()),
+            labels=taught(train),
             weights=train["weight"].to_numpy(),
             groups=tuple(train["group"].to_pylist()),
         )
 
-    def seen_by_model(self) -> Counter[tuple[str, str, float]]:
+    def seen_by_model(self) -> Counter[tuple[str, Any, float]]:
         """Give the multiset of (input, label, weight), which is all a fit depends on."""
         train = self.train()
-        columns = [train[n].to_pylist() for n in ("text", "label", "weight")]
-        return Counter(zip(*columns, strict=True))
+        texts, weights = train["text"].to_pylist(), train["weight"].to_pylist()
+        return Counter(zip(texts, taught(train), weights, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,14 @@ def _shared_labels(before: Side, after: Side, raw: Sequence[str]) -> SharedLabel
 def fit_spec(tier: str, spec: MeasureSpec, context: Context) -> finetune.FitSpec:
     """Give the training spec of a tier; batches per epoch are set once, by the import version."""
     train = pc.sum(pc.equal(context.root["split"], "train")).as_py() or 0
-    method = "head" if tier == "probe" else spec.method
+    task = {"task": task_of(context.root).name}
     if tier == "probe":
-        return finetune.default_spec(tier, method=method, rows=train)
-    values = spec_values(spec.training)
+        return finetune.default_spec(tier, method="head", rows=train, **task)
+    values = spec_values(spec.training) | task
     if context.is_encoder:
         values.setdefault("targets", context.model.folder.targets)
         values["max_tokens"] = context.model.max_tokens
-    return finetune.default_spec(tier, method=method, rows=train, **values)
+    return finetune.default_spec(tier, method=spec.method, rows=train, **values)
 
 
 @dataclass(frozen=True, slots=True)

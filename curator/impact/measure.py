@@ -49,8 +49,8 @@ from curator.impact.sequence import (
     share_at,
     visible_at_last_look,
 )
-from curator.impact.shown import SEEDS as SHOWN_SEEDS
 from curator.impact.shown import SCORES, can_show, show_scores
+from curator.impact.shown import SEEDS as SHOWN_SEEDS
 from curator.impact.statistics import ALPHA
 from curator.progress import SILENT, Progress
 from curator.recipe import MeasureSpec
@@ -206,7 +206,7 @@ def _look(
         if one.ready:
             kept: list[Kept] = []
             one.found = _finish(store, one, one.ready, context, kept.append)
-            _keep_answers(store, _key(one, tier, spec, context), one.found, kept[0])
+            keep_answers(store, _key(one, tier, spec, context), one.found, kept[0])
         if one.found and not one.refused:
             store.record("impacts", _key(one, tier, spec, context), one.found.as_dict())
 
@@ -293,7 +293,7 @@ def _placebo(
     return found
 
 
-def _keep_answers(store: Store, key: str, found: Measurement, kept: Kept) -> None:
+def keep_answers(store: Store, key: str, found: Measurement, kept: Kept) -> None:
     """Keep what was predicted beside the measurement, for other right answers than these."""
     about = {"before": found.before, "after": found.after, "tier": found.tier, "spec": found.spec}
     store.record("answers", key, {**about, "kept": kept.as_dict()})
