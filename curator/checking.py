@@ -34,7 +34,7 @@ from curator.versions.store import Store
 EXAMPLES = 3
 ALWAYS_SHOWN = (
     "label_conflict", "answers_differ", "refusal", "answer_length", "refusal_preferred",
-    "reversed_in_another_row", "longer_preferred",
+    "reversed_in_another_row", "longer_preferred", "surface_conflict", "split_span",
 )  # fmt: skip
 """Not flagged, as people have to say which row is wrong, or whether it is meant."""
 
@@ -361,6 +361,8 @@ def _findings(
         notes.append(f"there are no labels, so {NEED_LABELS[kind]} not looked for")
         return None
     if (task := task_of(rows).name) not in STEPS[kind].tasks:
+        if (task, kind) in TAKEN_OVER or kind in ONE_TASK:
+            return None
         known = ", ".join(STEPS[kind].tasks)
         notes.append(f"{name} was not run: it does not know the task {task} yet, only {known}")
         return None

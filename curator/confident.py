@@ -209,6 +209,30 @@ def label_set_quality(given: BoolArray, probabilities: FloatArray) -> FloatArray
     return np.asarray(scores)
 
 
+def token_quality(
+    owner: IntArray, given: IntArray, probabilities: FloatArray, texts: int
+) -> FloatArray:
+    """Give cleanlab's own score of each text: that of its worst word, shape (n,), 0..1.
+
+    Args:
+        owner: Text of each word, shape (w,), in ascending order.
+        given: Tag of each word, shape (w,).
+        probabilities: Out-of-sample tag probabilities, shape (w, k).
+        texts: Number n of texts; one without a word has score 1.
+
+    Source: Wang and Mueller 2022; cleanlab's token_classification, method min.
+    """
+    from cleanlab.token_classification.rank import get_label_quality_scores
+
+    found = np.ones(texts)
+    some, first = np.unique(owner, return_index=True)
+    if len(some):
+        labels = [part.tolist() for part in np.split(given, first[1:])]
+        chances = np.split(probabilities.astype(np.float64), first[1:])
+        found[some] = get_label_quality_scores(labels, chances)[0]
+    return found
+
+
 def _listed(given: BoolArray) -> list[list[int]]:
     return [np.flatnonzero(row).tolist() for row in given]
 

@@ -256,6 +256,21 @@ class Context:
         found: FloatArray = self._kept("crossfit", key, fit)["found"]
         return found
 
+    def tagged(self, rows: pa.Table) -> finetune.Tagged:
+        """Give the words of the training texts with out-of-fold probabilities of their tags."""
+        train = rows.filter(pc.equal(rows["split"], "train"))
+        told = [train[name].to_pylist() for name in ("text", "spans", "group")]
+        key = schema.hash_fields("tags 1", finetune.library_version("scikit-learn"), *told)
+
+        def fit() -> Arrays:
+            self.progress.say(f"  cross-fitting a tagger on {len(told[0]):,} texts")
+            made = finetune.crossfit_tags(*told, seed=CROSSFIT_SEED)
+            return {name: np.asarray(getattr(made, name)) for name in made.__slots__}
+
+        kept = self._kept("crossfit", key, fit)
+        tags = tuple(kept.pop("tags").tolist())
+        return finetune.Tagged(tags=tags, **kept)
+
     def losses(
         self, model: str, prompts: Sequence[str], answers: Sequence[str]
     ) -> finetune.AnswerLosses:
@@ -308,6 +323,7 @@ class Context:
             "losses": lambda _: self.losses,
             "set_probabilities": self.set_probabilities,
             "label_names": self.label_names,
+            "tagged": self.tagged,
         }
         return providers[name](rows)
 

@@ -26,7 +26,8 @@ _BY_HARM: tuple[tuple[str, ...], ...] = (
     ("leak", "label_in_text"),
     (),  # whatever begins with personal_
     (
-        "label", "label_conflict", "empty", "missing_turn", "empty_turn", "role_order",
+        "label", "label_conflict", "empty", "tag_fault", "span_boundary", "surface_conflict",
+        "missing_turn", "empty_turn", "role_order",
         "truncated_answer", "copied_prompt", "answer_unrelated", "answers_differ",
         "missing_prompt", "empty_answer", "equal_answers", "likely_reversed",
         "reversed_in_another_row",

@@ -37,6 +37,8 @@ from curator.checks.semantic import semantic_duplicates
 from curator.checks.shortcuts import ISSUES as SHORTCUT_ISSUES
 from curator.checks.shortcuts import shortcuts
 from curator.checks.text import clean, fix_texts
+from curator.checks.token_labels import ISSUES as TOKEN_ISSUES
+from curator.checks.token_labels import token_labels
 from curator.decide import Action, Rule
 from curator.errors import RecipeError
 from curator.issues import ABOUT_THE_SET
@@ -180,6 +182,7 @@ STEPS: dict[str, StepKind] = {
     "label_sets": StepKind(
         label_sets, drop_suspects, version=1, forecast=suspect_notes, tasks=("multilabel",)
     ),
+    "token_labels": StepKind(token_labels, act, version=1, issues=TOKEN_ISSUES, tasks=("tokens",)),
     "personal_data": StepKind(
         personal_data,
         hide_personal,
@@ -212,7 +215,7 @@ STEPS: dict[str, StepKind] = {
 }
 
 OWN = "check"
-MODEL_NEEDS = frozenset({"beliefs", "embeddings", "probabilities"})
+MODEL_NEEDS = frozenset({"beliefs", "embeddings", "probabilities", "set_probabilities", "tagged"})
 """What a check may want that rests on a model."""
 
 

@@ -5,7 +5,7 @@ from .answers import answer_labels
 from .bounds import CACHE_BYTES, bound_caches
 from .causal import AnswerLosses, CausalModel, answer_losses, causal_revision, open_causal
 from .crossfit import CrossFit, crossfit, predict_children
-from .embed import Encoder, Features, Progress, count_missing, embed, open_encoder
+from .embed import Encoder, Features, Progress, count_missing, embed, library_version, open_encoder
 from .errors import FitError
 from .fits import FitResult, fit_key, fit_revision, fit_scores
 from .folders import POOLINGS
@@ -16,6 +16,7 @@ from .panel import Panel, ask_panel
 from .probe import Projection, fit_projection, load_projection
 from .records import read_record
 from .spec import FitSpec, default_spec
+from .tagger import Tagged, crossfit_tags
 from .tfidf import Terms, TfidfModel, fit_tfidf, load_tfidf
 from .tiers import Training, vectors_of_words
 from .trial import Trial, as_values, try_model
@@ -35,6 +36,7 @@ __all__ = [
     "Panel",
     "Progress",
     "Projection",
+    "Tagged",
     "Terms",
     "TfidfModel",
     "Training",
@@ -49,6 +51,7 @@ __all__ = [
     "count_missing",
     "crossfit",
     "crossfit_sets",
+    "crossfit_tags",
     "default_spec",
     "embed",
     "exact_share",
@@ -58,6 +61,7 @@ __all__ = [
     "fit_revision",
     "fit_scores",
     "fit_tfidf",
+    "library_version",
     "load_projection",
     "load_tfidf",
     "macro_f1",

@@ -57,7 +57,7 @@ HOMES = {
     "peft": ("finetune.methods",),
     "ray": (),
     "rich": ("curator.show",),
-    "sklearn": ("curator.impact.groups", "finetune.logistic", "finetune.tfidf"),
+    "sklearn": ("curator.impact.groups", "finetune.logistic", "finetune.tagger", "finetune.tfidf"),
     "ruamel": ("curator.yaml_nodes",),
     "threadpoolctl": ("curator.rechecking", "finetune.logistic"),
     "transformers": ("finetune.causal", "finetune.folders"),
