@@ -4,7 +4,8 @@
 
 The same corpus and the same ten steps (edit 1 %, drop 1 %, add 5 %, in turn; `store_corpus.py`) go
 to every side in turn, step by step, each action in a new process, which says its wall and CPU
-seconds and its peak memory; imports of libraries and reading the step's rows are not counted. Peers
+seconds and its peak memory; imports of libraries and reading the step's rows are not counted. Every
+side takes the threads it likes: variables that limit one side's are not handed on. Peers
 that are not installed are left out and named; install them where the project is not disturbed:
 
     python -m venv peers && peers/bin/pip install deltalake pylance obstore
@@ -12,7 +13,8 @@ that are not installed are left out and named; install them where the project is
 
 Takes 3 minutes of two idle cores and 3 GB of disk.
 
-- `curator` commits by `commit_changes`, as `edits apply`, `merge`, `revert` and a lost race do;
+- `curator` commits by `commit_changes`, as `edits apply`, `annotate pull` and a lost race do; its
+  decisions say what cells read before, as theirs do, so rows are recalled and proved by their hash;
   `curator whole` hands over all rows, as `run` does after each step, on a copy of the same store.
 - `deltalake` merges, deletes by merge, appends, writes zstd; its change feed is measured on a table
   of its own (`deltalake feed`), as the feed costs time and room. `lance` has stable row ids, which
@@ -46,6 +48,9 @@ from store_corpus import Change, change, corpus, kind_of, saved
 from store_sides import ACTS, STEPS, Facts
 
 SIDES = Path(__file__).with_name("store_sides.py")
+LIMITS = ("OMP_NUM_THREADS", "TOKIO_WORKER_THREADS", "LANCE_CPU_THREADS", "POLARS_MAX_THREADS",
+          "RAYON_NUM_THREADS")  # fmt: skip
+"""Each limits the threads of one side alone, so none is handed on."""
 SPAN, REPEATS, POINTS = 5, 3, 1000
 PEERS = {"deltalake": "deltalake", "deltalake feed": "deltalake", "lance": "pylance"}
 
@@ -69,9 +74,10 @@ class Bench:
         """Do one action in a new process and keep what it took under its name."""
         feed = {"feed": side.endswith("feed")}
         told = [side, act, str(at or self.place(side)), str(self.top / "steps"), feed | facts]
+        free = {name: value for name, value in os.environ.items() if name not in LIMITS}
         done = subprocess.run(
             [sys.executable, str(SIDES), json.dumps(told)],
-            check=True, stdout=subprocess.PIPE, text=True,
+            check=True, stdout=subprocess.PIPE, text=True, env=free,
         )  # fmt: skip
         found: Facts = json.loads(done.stdout.splitlines()[-1])
         self.measured.setdefault((side, name or act), []).append(found)

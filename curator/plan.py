@@ -21,6 +21,7 @@ from curator.impact.statistics import ALPHA
 from curator.importing import Imported, import_rows
 from curator.recipe import Recipe, StepSpec
 from curator.registry import MODEL_NEEDS, needs_of
+from curator.reviewing import kept_by_a_run
 from curator.running import BRANCH, import_of, step_key, step_names
 from curator.tasks import task_of
 from curator.versions.manifest import Version
@@ -29,6 +30,7 @@ from curator.versions.store import Store
 # CPU seconds, measured on two cores (docs/log.md): per embedded text, per fit and 1,000 rows.
 EMBED_S = 0.005
 CROSSFIT_S = 0.6
+_SHOWN = 5
 FIT_S = {"probe": 0.15, "top-layers": 12.0, "all-layers": 36.0}
 
 
@@ -62,7 +64,27 @@ def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
     if recipe.measure is not None:
         seconds = sum(step["cpu_s"] for step in steps)
         notes.append(f"cost: about {seconds:,.0f} CPU seconds in all, an upper bound like the fits")
+    notes += _people(store) if store else []
     return {"name": recipe.name, "steps": steps, "notes": notes}
+
+
+def _people(store: Store) -> list[str]:
+    """Say which changes of people a run would put on again."""
+    kept, entries = kept_by_a_run(store, BRANCH), store.first_entries()
+    if not kept:
+        return []
+    told = [
+        f"{version.step.name} {version.short}"
+        + (f" by {entries[version.id].author}" if version.id in entries else "")
+        for version in kept
+    ]
+    noun = "change" if len(kept) == 1 else "changes"
+    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    note = (
+        f"{len(kept):,} {noun} of people would be put on as the last step, where the rows still "
+        f"read as they did: {', '.join(told[:_SHOWN])}{more}"
+    )
+    return [note]
 
 
 def _steps(

@@ -65,6 +65,16 @@ def people_on(store: Store, branch: str) -> list[Version]:
     return [version for version in line if not is_of_recipe(version)]
 
 
+def kept_by_a_run(store: Store, branch: str) -> list[Version]:
+    """Give what people did that a run of a recipe puts on top of its chain, as first committed."""
+    if branch not in store.branches():
+        return []
+    mains = _origins(store, people_on(store, branch), "main", "reviews")
+    held = {version.id for version in mains}
+    ours = [v for v in _reviews(store, branch, store.head(branch), mains) if v.id not in held]
+    return [*mains, *ours]
+
+
 def refuse_reverted(
     store: Store, branch: str, steps: Sequence[tuple[str, StepSpec]], put_back: Sequence[str]
 ) -> None:

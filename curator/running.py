@@ -152,9 +152,11 @@ def run(
         steps.append(_step(name, step, steps[-1].version, imported, context, store, to))
         _say_step(steps[-2].version, steps[-1], store, progress)
     made = () if to else tuple(step.version.id for step in steps)
+    known = {e.version for e in store.entries(branch)} if branch in store.branches() else set()
     ended = end_run(store, branch, steps[-1].version, reviews=only is None, made=made)
     if ended.version.id != steps[-1].version.id:
-        steps.append(_people(ended, steps[-1].version, store, progress))
+        done = ended.version.id in known
+        steps.append(_people(ended, steps[-1].version, store, progress, cached=done))
     about = about_run(
         recipe, imported, [(s.name, s.kind, s.version, s.notes) for s in steps], quarantine
     )
@@ -170,7 +172,9 @@ def run(
     )
 
 
-def _people(ended: Ended, chain: Version, store: Store, progress: Progress) -> StepRun:
+def _people(
+    ended: Ended, chain: Version, store: Store, progress: Progress, *, cached: bool
+) -> StepRun:
     """Give what people did on top of the chain as the last step of a run, and say it."""
     counts: dict[str, int] = {}
     for op in store.diff(chain, ended.version)["op"].to_pylist():
@@ -186,7 +190,7 @@ def _people(ended: Ended, chain: Version, store: Store, progress: Progress) -> S
     progress.say(f"step    {REVIEWS}: {ended.version.rows:,} rows -> {ended.version.short}")
     for note in notes:
         progress.say(f"note    {note}")
-    return StepRun(REVIEWS, REVIEWS, ended.version, cached=False, notes=tuple(notes))
+    return StepRun(REVIEWS, REVIEWS, ended.version, cached=cached, notes=tuple(notes))
 
 
 def _check_put_back(chosen: Sequence[tuple[str, StepSpec]], put_back: Sequence[str]) -> None:
@@ -377,9 +381,7 @@ def _say_import(
     counts = ", ".join(f"{s['counts']:,} {s['values']}" for s in splits)
     task = task_of(imported.rows)
     kinds = f", {len(task.labels(imported.rows))} classes" if task.has_label else ""
-    progress.say(
-        f"import  {version.rows:,} rows ({counts}){kinds} -> {version.id[:12]}"
-    )
+    progress.say(f"import  {version.rows:,} rows ({counts}){kinds} -> {version.id[:12]}")
     if imported.split_made and imported.redelivered:
         progress.say(
             "import  no source brings test rows: those set apart at the first delivery stay "

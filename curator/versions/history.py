@@ -99,7 +99,9 @@ class State:
         it became a row, or elsewhere: only in versions the head does not descend from.
     branch, version: the branch and its head; line: the version whose history is told, which is the
         head unless the row never came there; line_branch: the branch that line is from.
-    text, label, split, weight: now, or as they last were; None for a candidate that left none.
+    text, label, split, weight: now, or as they last were; None for a candidate that left none. The
+        label is what the row teaches: an answer, spans or a list of labels in other tasks.
+    task: whose row it is.
     """
 
     where: Where
@@ -111,6 +113,7 @@ class State:
     label: str | None
     split: str | None
     weight: float | None
+    task: str = "classification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +394,7 @@ class _Teller:
             label=taught_in(last),
             split=last.get("split"),
             weight=last.get("weight"),
+            task=self.head.task,
         )
 
     def _where(self, row: str, line: list[Version], events: tuple[Event, ...]) -> Where:

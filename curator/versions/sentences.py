@@ -13,6 +13,12 @@ from curator.versions.history import CHANGES, Child, Event, History, State
 
 # A text longer than this is cut in a sentence, which then says how long it is.
 _SHOWN_CHARS = 200
+_TAUGHT = {
+    "tokens": "with the spans",
+    "instruction": "answered",
+    "preference": "with the answers, the preferred one first,",
+}
+"""How a sentence says what a row teaches; of labels it says that the row is labelled."""
 _SIDES = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -38,7 +44,8 @@ def describe(history: History) -> str:
 def _standing(history: History) -> str:
     state = history.state
     there = f"{state.branch} (version {state.version[:12]})"
-    taught = "" if state.text and not state.label else f", labelled {_quote(state.label)}"
+    word = _TAUGHT.get(state.task, "labelled")
+    taught = "" if state.text and not state.label else f", {word} {_quote(state.label)}"
     reads = _quote(state.text) + taught
     row = f"Row {history.row_id}"
     match state.where:

@@ -9,6 +9,8 @@ import pytest
 from curator import schema
 from curator.comparing import root_of
 from curator.errors import StoreError
+from curator.plan import plan
+from curator.putting import REVIEWS
 from curator.recipe import load
 from curator.running import run
 from curator.versions import StepRecord, merge, open_store
@@ -362,3 +364,20 @@ def test_edits_of_a_spreadsheet_come_into_main_by_the_next_run(team, curator):
     assert 0 == curator(folder, "run", "recipe.yaml").code
     assert rows[0]["label"] == team.store.find("main", [rows[0]["id"]])[rows[0]["id"]]["label"]
     assert 0 == curator(folder, "rebuild", "main").code
+
+
+def test_a_plan_says_which_changes_of_people_would_be_put_on(team):
+    plain = plan(load(team.corpus.recipe), team.store, cache=team.store.cache)["notes"]
+    main = team.decide({"T0007": {"label": "topic02"}})
+    review = team.decide({"T0008": {"label": "topic02"}}, branch=REVIEWS)
+    notes = plan(load(team.corpus.recipe), team.store, cache=team.store.cache)["notes"]
+
+    (note,) = [note for note in notes if note not in plain]
+    assert note.startswith("2 changes of people would be put on as the last step")
+    assert note.endswith(f": edits {main.short} by kim, edits {review.short} by kim")
+
+
+def test_the_step_of_people_is_done_when_its_version_was_there(team):
+    team.decide({"T0008": {"label": "topic02"}}, branch=REVIEWS)
+
+    assert [False, True] == [team.run().steps[-1].cached for _ in range(2)]

@@ -179,6 +179,7 @@ def test_a_history_is_plain_json(story):
         "label": "arrival",
         "split": "train",
         "weight": 1.0,
+        "task": "classification",
     } == to_json(history)["state"]
     assert ["imported", "dropped"] == [event["kind"] for event in to_json(history)["events"]]
 
