@@ -20,12 +20,19 @@ from curator.impact.budget import Opened, end_comparison, open_comparison
 from curator.impact.claim import Measurement, claim, p_of_claim, points
 from curator.impact.design import Side
 from curator.impact.ledger import Look, charge, now, uses
-from curator.impact.measure import MEASURE_VERSION, erased_since, first_used, side_of
+from curator.impact.measure import (
+    MEASURE_VERSION,
+    erased_since,
+    first_used,
+    keep_answers,
+    side_of,
+)
 from curator.impact.outside import (
     Comparable,
     Scores,
     answer_file,
     compare_scores,
+    kept_answers,
     prepare_outside,
     training_file,
 )
@@ -156,6 +163,15 @@ class _Ledger:
         note = self.opened.note
         return replace(ready, blank=replace(blank, level=self.opened.level, declared=note))
 
+    def keep(
+        self, key: str, found: Measurement, ready: Comparable, sides: tuple[Scores, Scores]
+    ) -> None:
+        """Keep a measurement, and the predictions it rests on for other right answers."""
+        self.store.record("impacts", key, found.as_dict())
+        kept = kept_answers(ready, *sides)
+        if kept is not None:
+            keep_answers(self.store, key, found, kept)
+
     def end(self, found: Measurement) -> None:
         """Write down how the comparison ended, where it has a declared level."""
         if self.opened is not None and found.estimate is not None:
@@ -200,7 +216,7 @@ def _answered(
     key = ledger.key(ready, context, spec, before.seeds)
     ledger.use(ready, spec, len(before.seeds))
     found = compare_scores(ready, before, after, spec=spec, model=model)
-    ledger.store.record("impacts", key, found.as_dict())
+    ledger.keep(key, found, ready, (before, after))
     ledger.end(found)
     return found
 
@@ -223,7 +239,7 @@ def _trained(
             ledger.use(ready, spec, count)
             before, after = runs.of(seeds)
             found = compare_scores(ready, before, after, spec=spec, model=model)
-            ledger.store.record("impacts", key, found.as_dict())
+            ledger.keep(key, found, ready, (before, after))
         if claim(found).stopped != "open":
             break
     ledger.end(found)

@@ -31,6 +31,7 @@ from curator.impact.design import (
     touched_parts,
 )
 from curator.impact.groups import item_groups
+from curator.impact.kept import Kept
 from curator.impact.planning import default_margin
 from curator.impact.statistics import BoolArray, FloatArray, IntArray, crossed
 from curator.recipe import MeasureSpec
@@ -187,6 +188,34 @@ def compare_scores(
         after_score=float(reached[1][:, fresh].mean()),
         slices=tuple(slices_of(differences, ready.test.labels if ready.classes else (), fresh)),
     )
+
+
+def kept_answers(ready: Comparable, before: Scores, after: Scores) -> Kept | None:
+    """Give the predictions of both sides, to be scored again under corrected labels.
+
+    Returns:
+        None where a score stands for each row: another right answer would have scored otherwise,
+        and what was answered is not known.
+    """
+    if before.kind == "score":
+        return None
+    test = ready.test
+    maps: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+    if test.shared is not None:
+        maps = (test.shared.before, test.shared.after)
+    told = [
+        [[names.get(str(by[i]), str(by[i])) for i in test.ids] for by in _by_seed(scores)]
+        for scores, names in zip((before, after), maps, strict=True)
+    ]
+    names = sorted({*test.labels, *(one for side in told for seed in side for one in seed)})
+    number = {name: k for k, name in enumerate(names)}
+    one, other = (np.array([[number[n] for n in seed] for seed in side]) for side in told)
+    wanted = np.array([number[label] for label in test.labels])
+    return Kept(tuple(names), test.ids, wanted, one, other, ready.groups, ready.fresh)
+
+
+def _by_seed(scores: Scores) -> list[Mapping[str, str | float]]:
+    return [scores.by_seed[seed] for seed in scores.seeds]
 
 
 def _must_pair(before: Scores, after: Scores) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -93,6 +95,28 @@ def test_a_measurement_of_answers_is_kept_in_the_ledger(curator, made, answers, 
         curator(made.folder, "measure", "main~5", "main", "--scores", *files)
 
     assert before + 1 == len(list(kept.iterdir()))
+
+
+def test_answers_of_an_outside_trainer_are_scored_again_under_corrected_test_labels(
+    curator, made, answers, tmp_path
+):
+    """Under labels that are all wrong by one, what was answered one off is right."""
+    files = answers(tmp_path / "a.jsonl", 0.75), answers(tmp_path / "b.jsonl", 1.0)
+    curator(made.folder, "measure", "main~5", "main", "--scores", *files)
+    with (made.folder / "test.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["label"] = f"topic{(int(row['label'][-2:]) - 1) % 24:02}"
+    replace(made, test=rows).write()
+    assert 0 == curator(made.folder, "run", "recipe.yaml", "--no-measure").code
+    assert 0 == curator(made.folder, "tag", "audited", "main").code
+
+    told = curator(made.folder, "rescore", "audited", "--json").json()["comparisons"]
+
+    (one,) = [one for one in told if one["tier"] == "outside"]
+    assert 1.0 == one["given"]["after_score"]
+    assert 0.0 == one["corrected"]["after_score"]
+    assert 1.0 == one["given"]["before_score"] + one["corrected"]["before_score"]
 
 
 @pytest.mark.parametrize(
