@@ -56,7 +56,8 @@ def codes_of(answers: Sequence[Sequence[Hashable | None]]) -> tuple[IntArray, li
     values = sorted({a for unit in answers for a in unit if a is not None}, key=_sort_key)
     place = {value: k for k, value in enumerate(values)}
     rows = [[MISSING if a is None else place[a] for a in unit] for unit in answers]
-    return np.array(rows, dtype=np.int64).reshape(len(answers), -1), values
+    width = len(answers[0]) if answers else 0
+    return np.array(rows, dtype=np.int64).reshape(len(answers), width), values
 
 
 def _sort_key(value: Hashable) -> tuple[bool, float, str]:

@@ -22,6 +22,7 @@ from curator.commands import (
     measuring,
     models,
     people,
+    testsets,
 )
 from curator.commands import store as store_verbs
 from curator.errors import CuratorError
@@ -373,6 +374,7 @@ people.register(app)
 
 annotating.register(app)
 calibrating.register(app)
+testsets.register(app)
 
 
 measuring.register(app)
