@@ -7,6 +7,7 @@ others become decisions of the people who gave them, on a branch that is merged 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,16 +25,16 @@ from curator.annotating_consensus import (
     consensus,
     verdict_findings,
 )
-from curator.annotating_doubts import input_hashes
+from curator.annotating_forms import Form, asked_hash, form_of
 from curator.annotating_log import Log, State, current_answers, keep_project, known_projects
 from curator.annotating_pages import is_untouched, labels_in
 from curator.annotating_pull import Names, Pulled
 from curator.annotating_pull import pull as pull_events
 from curator.annotating_site import Server, check_host, find_project, site_of
-from curator.decide import Rule, decide
+from curator.decide import Action, Rule, decide
 from curator.editing import BRANCH, MAIN, branch_start
 from curator.errors import ConflictError, StoreError
-from curator.tasks import Task, task_named
+from curator.tasks import task_named
 from curator.versions.differences import cells_json
 from curator.versions.manifest import StepRecord, Version
 from curator.versions.merging import CONFLICT_SCHEMA, merge
@@ -122,7 +123,8 @@ def pull(
         site = site_of(store, studio, found)
         keep_project(store, site.log.key, studio.url, found)
         labels = site.state.labels or labels_in(found.config)
-        told = pull_events(site, labels=labels, names=names, sweep=sweep)
+        form = form_of(_task_here(store))
+        told = pull_events(site, form=form, labels=labels, names=names, sweep=sweep)
     notes = []
     if not is_untouched(found.config):
         notes.append("the labelling configuration was changed by hand since it was pushed")
@@ -159,6 +161,11 @@ def _found(store: Store, studio: connectors.Studio, title: str) -> connectors.St
 
 def _is_gone(fault: Exception) -> bool:
     return isinstance(fault, StoreError) or bool(getattr(fault, "is_gone", False))
+
+
+def _task_here(store: Store) -> str:
+    """Name the task of the corpus; all versions of a store are of one."""
+    return store.head().task
 
 
 def _only_project(store: Store) -> dict[str, Any]:
@@ -214,15 +221,15 @@ def decide_reviews(
         StoreError: Nothing was pushed from here, or another writer moved the branch.
     """
     given = answers(store, project)
-    if verdicts is None:
-        verdicts = consensus(given, min_answers=min_answers)
     base, notes = branch_start(store, branch)
-    task = task_named(base.task)
+    form = form_of(base.task)
+    if verdicts is None:
+        verdicts = consensus(given, min_answers=min_answers, combine=form.combine)
     rows = store.rows(base)
-    settled, conflicts = _settled(verdicts, rows, task)
-    labels = _labels_of(rows, task)
-    findings = verdict_findings(settled, labels)
-    rule = Rule({RELABEL: "relabel", DROP: "drop"})
+    settled, conflicts, now = _settled(verdicts, rows, form)
+    findings = verdict_findings(settled, now)
+    change: Action = "relabel" if task_named(base.task).relabelled else "edit"
+    rule = Rule({RELABEL: change, DROP: "drop"})
     made = decide(rows, findings, rule, step=STEP)
     decisions = _by_people(made.decisions, settled)
     counts = Counter(verdicts["verdict"].to_pylist())
@@ -240,45 +247,64 @@ def decide_reviews(
                    dict(sorted(changes.items())), conflicts, tuple(notes))  # fmt: skip
 
 
-def _labels_of(rows: pa.Table, task: Task) -> dict[str, str]:
-    train = rows.filter(pc.equal(rows["split"], "train"))
-    return dict(zip(train["id"].to_pylist(), task.target_text(train).to_pylist(), strict=True))
+def _settled(
+    verdicts: pa.Table, rows: pa.Table, form: Form
+) -> tuple[pa.Table, pa.Table, dict[str, str]]:
+    """Part the verdicts that may be applied from those about rows that changed or left.
 
-
-def _settled(verdicts: pa.Table, rows: pa.Table, task: Task) -> tuple[pa.Table, pa.Table]:
-    """Part the verdicts that may be applied from those about rows that changed or left."""
+    Returns:
+        Verdicts whose value is what their row is to say; CONFLICT_SCHEMA; what rows say now.
+    """
     wanted = pc.is_in(rows["id"], verdicts["row_id"].combine_chunks())
     here = rows.filter(pc.and_(wanted, pc.equal(rows["split"], "train")))
-    inputs, labels = input_hashes(here, task), _labels_of(here, task)
-    steps = dict(zip(here["id"].to_pylist(), here["step"].to_pylist(), strict=True))
-    keep, held = [], []
+    found = {row["id"]: row for row in here.to_pylist()}
+    keep: list[dict[str, Any]] = []
+    held, now = [], {}
     for verdict in verdicts.to_pylist():
-        row = verdict["row_id"]
-        if verdict["verdict"] == "open":
-            keep.append(False)
+        row = found.get(verdict["row_id"])
+        if verdict["verdict"] == "open" or (row is None and verdict["verdict"] == "drop"):
             continue
-        now = labels.get(row)
-        is_same = (
-            now is not None
-            and inputs[row] == verdict["input"]
-            and (now in (verdict["given"], verdict["value"]) or steps[row] == STEP)
-        )
-        already_gone = now is None and verdict["verdict"] == "drop"
-        keep.append(is_same)
-        if not is_same and not already_gone:
-            held.append(_conflict(verdict, now))
-    return verdicts.filter(pa.array(keep, pa.bool_())), pa.Table.from_pylist(
-        held, schema=CONFLICT_SCHEMA
+        if row is None or not _is_about(verdict, row, form):
+            held.append(_conflict(verdict, row, form))
+            continue
+        now[row["id"]] = _suggestion(form.taught(row), row, form)
+        value = verdict["value"]
+        keep.append(verdict | {"value": value and _suggestion(value, row, form)})
+    return (
+        pa.Table.from_pylist(keep, schema=verdicts.schema),
+        pa.Table.from_pylist(held, schema=CONFLICT_SCHEMA),
+        now,
     )
 
 
-def _conflict(verdict: Mapping[str, Any], now: str | None) -> dict[str, Any]:
-    said = {"label": verdict["value"]} if verdict["value"] is not None else None
+def _is_about(verdict: Mapping[str, Any], row: Mapping[str, Any], form: Form) -> bool:
+    """Tell whether a row still says what people were asked about, or what they answered."""
+    if asked_hash(form, row) != verdict["input"]:
+        return False
+    value = verdict["value"]
+    if value is not None and form.cells(value, row) is None:
+        return False
+    able = (verdict["given"], None if value is None else form.same(value))
+    return form.taught(row) in able or row["step"] == STEP
+
+
+def _suggestion(value: str, row: Mapping[str, Any], form: Form) -> str:
+    """Write an answer as the suggestion of a finding."""
+    if form.task in ("classification", "multilabel"):
+        return value
+    return json.dumps(form.cells(value, row), ensure_ascii=False)
+
+
+def _conflict(
+    verdict: Mapping[str, Any], row: Mapping[str, Any] | None, form: Form
+) -> dict[str, Any]:
+    said = {form.column: verdict["value"]} if verdict["value"] is not None else None
+    now = None if row is None else form.taught(row)
     return {
         "row_id": verdict["row_id"],
-        "column": "(row)" if now is None or said is None else "label",
-        "base": cells_json({"label": verdict["given"]}),
-        "ours": None if now is None else cells_json({"label": now}),
+        "column": "(row)" if now is None or said is None else form.column,
+        "base": cells_json({form.column: verdict["given"]}),
+        "ours": None if now is None else cells_json({form.column: now}),
         "theirs": None if said is None else cells_json(said),
         "ours_reason": "the row left meanwhile" if now is None else "the row changed meanwhile",
         "ours_by": None,

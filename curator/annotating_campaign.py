@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 import connectors
+import finetune
 from curator import annotating_pages as pages
 from curator import schema
 from curator.about import RunAbout
@@ -25,6 +28,7 @@ from curator.annotating_doubts import (
     material_of,
     nearest_rows,
 )
+from curator.annotating_forms import Form, Row, form_of, missing_in, prediction_of
 from curator.annotating_log import Asked, Site, State, keep_labels, keep_project
 from curator.annotating_push import (
     SETTLE_S,
@@ -40,13 +44,13 @@ from curator.annotating_push import (
 from curator.annotating_ranking import Chosen, Control, Doubt, Shares, choose
 from curator.annotating_site import Server, check_host, find_project, recipe_of, site_of
 from curator.context import Context, served
-from curator.errors import StoreError
+from curator.errors import StepError, StoreError
 from curator.labels import Label, load_labels
 from curator.masking import shown
 from curator.progress import SILENT, Progress
+from curator.query import rows_of
 from curator.recipe import Recipe, load
 from curator.replaying import context_of, labels_of, run_of
-from curator.tasks import task_named
 from curator.versions.manifest import Version
 from curator.versions.store import Store
 
@@ -67,6 +71,7 @@ class PushPlan:
     batch: Tasks per request; settle_s: how long a request of a killed push is waited for, seconds.
     language: Of the words around the labels; None: the corpus's own.
     findings, influence: Files that say what is in doubt and what rows do; None: checks, unknown.
+    where: SQL expression over the columns of a row: only these rows are asked.
     put_back: Replace a configuration that was changed by hand.
     """
 
@@ -77,6 +82,7 @@ class PushPlan:
     settle_s: float = SETTLE_S
     language: str | None = None
     findings: Path | None = None
+    where: str | None = None
     influence: Path | None = None
     recipe: Path | None = None
     put_back: bool = False
@@ -149,10 +155,16 @@ class _Scene:
     labels: Mapping[str, pages.LabelText]
     language: str | None
     recipe: Recipe | None
+    form: Form
+    notes: tuple[str, ...]
 
     @property
     def egress(self) -> tuple[str, ...]:
         return self.recipe.egress if self.recipe else ()
+
+    def marks(self, asked: Asked) -> list[dict[str, Any]]:
+        """Give what is marked beforehand on the page of a row."""
+        return prediction_of(self.form.task, asked.control, asked.suggested)
 
     def text(self, text: str) -> str:
         """Give a text as annotators may see it."""
@@ -160,9 +172,7 @@ class _Scene:
 
 
 def _scene(store: Store, version: Version, plan: PushPlan, progress: Progress) -> _Scene:
-    task = task_named(version.task)
-    if task.name != "classification":
-        raise StoreError(f"annotate push: task {task.name!r} has no page for annotators yet")
+    form = form_of(version.task)
     about = run_of(store, version)
     recipe = load(plan.recipe) if plan.recipe else recipe_of(about)
     if recipe is not None and recipe.examples == "none":
@@ -172,13 +182,65 @@ def _scene(store: Store, version: Version, plan: PushPlan, progress: Progress) -
         )
     context = context_of(store, version, about, cache=store.cache, progress=progress)
     rows = served(store.rows(version), version.transforms)
-    findings = findings_in(plan.findings) if plan.findings else found_now(rows, context)
+    findings, notes = _findings(rows, context, form, plan)
     influence = influence_in(plan.influence) if plan.influence else {}
-    material = material_of(rows, findings, task=task, influence=influence)
+    wanted = None
+    if plan.where is not None:
+        wanted = frozenset(rows_of(store, version.id, where=plan.where)["id"].to_pylist())
+    material = material_of(rows, findings, form=form, influence=influence, wanted=wanted)
     language = plan.language or about.language
-    known = _known_labels(about, recipe)
-    texts = label_texts(material.labels.values(), known, language)
-    return _Scene(version, about.name, material, context, texts, language, recipe)
+    known = _known_labels(about, recipe) if form.has_label else {}
+    texts = label_texts(material.classes, known, language)
+    scene = _Scene(version, about.name, material, context, texts, language, recipe, form, notes)
+    scene = _readable(scene)
+    if any(doubt.is_wanted and doubt.p_wrong > 0 for doubt in scene.material.doubts):
+        return scene
+    raise StoreError(
+        f"annotate push: nothing to ask in version {version.short}: no check of task {form.task!r} "
+        "flags a training row; name rows with --where, or give --findings"
+        + "".join(f". {note}" for note in scene.notes)
+    )
+
+
+def _findings(
+    rows: pa.Table, context: Context, form: Form, plan: PushPlan
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """Give what is in doubt; rows that are named may be asked although no check can run."""
+    if plan.findings:
+        return findings_in(plan.findings), ()
+    try:
+        return found_now(rows, context, form.task), ()
+    except (finetune.FitError, StepError) as fault:
+        if plan.where is None:
+            raise
+        note = f"no check could be asked ({fault}); rows are in the order of their ids"
+        return schema.FINDING_SCHEMA.empty_table(), (note,)
+
+
+def _readable(scene: _Scene) -> _Scene:
+    """Leave out rows whose answer is about the very characters, where some may not be shown."""
+    if not scene.form.needs_text:
+        return scene
+    cells, doubts = scene.material.cells, scene.material.doubts
+    kept = tuple(d for d in doubts if _masked(cells[d.row_id], scene) == cells[d.row_id])
+    hidden = {d.row_id for d in doubts if d.is_wanted and d.p_wrong > 0} - {d.row_id for d in kept}
+    material = replace(scene.material, doubts=kept)
+    note = (
+        f"{len(hidden):,} doubted rows hold personal data that `examples: masked` hides; marks "
+        "and rewrites are about the text as it is, so they are not asked (`examples: full` does)"
+    )
+    notes = (*scene.notes, note) if hidden else scene.notes
+    return replace(scene, material=material, notes=notes)
+
+
+def _masked(row: Row, scene: _Scene) -> dict[str, Any]:
+    """Give the cells of a row as annotators may see them."""
+    said = {
+        name: [{**message, "content": scene.text(message["content"])} for message in row[name]]
+        for name in ("messages", "prompt", "chosen", "rejected")
+        if name in row
+    }
+    return {**row, **said, **({"text": scene.text(row["text"])} if "text" in row else {})}
 
 
 def _known_labels(about: RunAbout, recipe: Recipe | None) -> dict[str, Label]:
@@ -197,7 +259,7 @@ def _push(
     progress: Progress,
 ) -> PushDone:
     labels = list(scene.labels.values())
-    wanted = pages.config(labels, scene.language)
+    wanted = scene.form.config(labels, scene.language)
     found = find_project(studio, title, must=False)
     if plan.dry_run:
         state = site_of(store, studio, found).state if found else State()
@@ -207,7 +269,7 @@ def _push(
         found = studio.create_project(title, wanted, overlap=plan.overlap)
     site = site_of(store, studio, found)
     keep_project(store, site.log.key, studio.url, found)
-    notes = _settle(studio, found, wanted, labels, plan)
+    notes = _settle(studio, found, wanted, scene.form, plan)
     keep_labels(site, sorted(scene.labels))
     there, told = reconcile(
         site, labels=sorted(scene.labels), settle_s=plan.settle_s, progress=progress
@@ -221,7 +283,7 @@ def _settle(
     studio: connectors.Studio,
     found: connectors.StudioProject,
     wanted: str,
-    labels: Sequence[pages.LabelText],
+    form: Form,
     plan: PushPlan,
 ) -> list[str]:
     """Bring the configuration of a project up to date, but not over what a person changed."""
@@ -234,7 +296,7 @@ def _settle(
     if pages.is_untouched(found.config) or plan.put_back:
         studio.change_project(found.id, label_config=wanted)
         return [*notes, "the labelling configuration was brought up to date"]
-    if missing := pages.missing_of(found.config, labels):
+    if missing := missing_in(found.config, form, wanted):
         raise StoreError(
             f"project {found.id} ({found.title!r}): its labelling configuration was changed by "
             f"hand and lacks {', '.join(missing[:5])}{' and more' if len(missing) > 5 else ''}, "  # noqa: PLR2004
@@ -247,7 +309,9 @@ def _chosen(scene: _Scene, plan: PushPlan, state: State) -> list[Chosen]:
     """Choose what is still to be asked; a task that somebody deleted counts and stays away."""
     held: dict[str, Control] = {row: one.control for row, one in state.asked.items()}
     held |= dict.fromkeys(state.gone, "open")
-    return choose(scene.material.doubts, plan.budget, shares=plan.shares, asked=held)
+    # Where what a row teaches is never shown, every task is a blind one.
+    shares = plan.shares if scene.form.shows_given else replace(plan.shares, blind=1.0)
+    return choose(scene.material.doubts, plan.budget, shares=shares, asked=held)
 
 
 def _send_all(
@@ -268,7 +332,8 @@ def _send_all(
     lost = [site.state.asked[row] for row, one in sorted(there.items())
             if not one.predictions and row in site.state.asked]  # fmt: skip
     told.unchanged = len(there) - len(changed)
-    repair(site, lost, told, model_version)
+    told.strange = sum(row not in scene.material.content for row in there)
+    repair(site, [(one, scene.marks(one)) for one in lost], told, model_version)
     by_id = {doubt.row_id: doubt for doubt in scene.material.doubts}
     again = [
         Chosen(by_id[one.row_id], one.control, one.priority)
@@ -276,10 +341,11 @@ def _send_all(
         if one.row_id in by_id
     ]
     wanted = [one.doubt.row_id for one in (*chosen, *again)]
-    near = nearest_rows(scene.material, wanted, scene.context) if wanted else {}
+    shows_near = scene.form.shows_near and wanted
+    near = nearest_rows(scene.material, wanted, scene.context) if shows_near else {}
 
     def page(one: Chosen) -> Task:
-        return _task(scene, one, near[one.doubt.row_id])
+        return _task(scene, one, near.get(one.doubt.row_id, ()))
 
     refresh(site, [page(one) for one in again], there, told)
     send(
@@ -306,12 +372,16 @@ def _task(scene: _Scene, one: Chosen, near: tuple[tuple[str, float, str], ...]) 
         row_id=doubt.row_id,
         text=scene.text(material.texts[doubt.row_id]),
         given=given,
-        suggested=None if one.control == "blind" else suggested,
+        suggested=None if one.control == "blind" and scene.form.shows_given else suggested,
         neighbours=tuple((label, like, scene.text(text)) for label, like, text in near),
         priority=one.worth,
         conflict=material.conflicts.get(doubt.row_id),
+        why=scene.text(material.why.get(doubt.row_id, "")),
+        is_swapped=one.control == "swapped",
     )
-    return Task(asked, pages.task_data(page, scene.labels, scene.language))
+    row = _masked(material.cells[doubt.row_id], scene)
+    data = scene.form.data(page, row, scene.labels, scene.language)
+    return Task(asked, data, scene.marks(asked))
 
 
 def _done(
@@ -333,7 +403,7 @@ def _done(
         tasks=told,
         planned=dict(sorted(counts.items())),
         flagged=flagged,
-        notes=(*notes, *_warnings(told)),
+        notes=(*notes, *scene.notes, *_warnings(told)),
     )
 
 
@@ -344,6 +414,10 @@ def _is_flagged(doubt: Doubt) -> bool:
 def _warnings(told: Pushed) -> list[str]:
     found = (
         (told.foreign, "tasks of the project were not pushed by Curator; they are left alone"),
+        (
+            told.strange,
+            "tasks are about rows that are not in this version: they left it, or are another store's",
+        ),
         (told.held, "tasks are about rows that changed, and somebody has begun with them: held"),
         (told.gone, "tasks were deleted on the server; they count, and are not made again"),
         (

@@ -9,7 +9,7 @@ The table of answers is the seam: any other consensus reads it and gives VERDICT
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +21,8 @@ CHECK = "annotators"
 RELABEL, DROP, AMBIGUOUS = "review", "review_drop", "review_ambiguous"
 """Issue types of verdicts: another label (or the given one, unflagged), drop, cannot be told."""
 
+Combine = Callable[[Sequence[str]], tuple[str | None, float]]
+
 ANSWER_SCHEMA = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -28,6 +30,7 @@ ANSWER_SCHEMA = pa.schema(
         pa.field("annotator", pa.string(), nullable=False),
         pa.field("decision", pa.string(), nullable=False),
         pa.field("value", pa.string()),
+        pa.field("rating", pa.int64()),
         pa.field("at", pa.string(), nullable=False),
         pa.field("lead_time", pa.float64()),
         pa.field("accepted", pa.bool_(), nullable=False),
@@ -38,8 +41,9 @@ ANSWER_SCHEMA = pa.schema(
         pa.field("input", pa.string(), nullable=False),
     ]
 )
-"""One answer per row and annotator, their latest. value: key of the label the row is to have, null
-for ambiguous and drop; lead_time: seconds; control: open, blind, known or swapped; given and
+"""One answer per row and annotator, their latest. value: key of the label the row is to have (for
+other tasks, what their form says), null for ambiguous and drop; rating: of a response, 1 to 5, null
+where the task has none; lead_time: seconds; control: open, blind, known or swapped; given and
 suggested: as shown (blind: the suggestion that was not shown); content, input: hashes of the row
 as it was pushed."""
 
@@ -81,16 +85,20 @@ def answers_of(events: Iterable[Mapping[str, Any]]) -> pa.Table:
         {**event, "annotator": annotator, "at": event["updated_at"]}
         for (_, annotator), event in sorted(latest.items())
     ]
-    named = [{name: record[name] for name in ANSWER_SCHEMA.names} for record in records]
+    named = [{name: record.get(name) for name in ANSWER_SCHEMA.names} for record in records]
     return pa.Table.from_pylist(named, schema=ANSWER_SCHEMA)
 
 
-def consensus(answers: pa.Table, *, min_answers: int = 1) -> pa.Table:
+def consensus(
+    answers: pa.Table, *, min_answers: int = 1, combine: Combine | None = None
+) -> pa.Table:
     """Give the verdict of the most, row by row; known answers are controls and have none.
 
     Args:
         answers: ANSWER_SCHEMA.
         min_answers: With fewer a row stays open.
+        combine: Values of several people -> the value of the most (None: open) and the share of
+            people behind it, for answers of several parts; None: a value counts as a whole.
 
     Returns:
         VERDICT_SCHEMA, sorted by row.
@@ -99,14 +107,20 @@ def consensus(answers: pa.Table, *, min_answers: int = 1) -> pa.Table:
     by_row: dict[str, list[dict[str, Any]]] = {}
     for answer in asked.to_pylist():
         by_row.setdefault(answer["row_id"], []).append(answer)
-    verdicts = [_verdict(found, min_answers) for _, found in sorted(by_row.items())]
+    verdicts = [_verdict(found, min_answers, combine) for _, found in sorted(by_row.items())]
     return pa.Table.from_pylist(verdicts, schema=VERDICT_SCHEMA)
 
 
-def _verdict(found: list[dict[str, Any]], min_answers: int) -> dict[str, Any]:
-    votes = Counter(_vote(answer) for answer in found)
+def _verdict(
+    found: list[dict[str, Any]], min_answers: int, combine: Combine | None
+) -> dict[str, Any]:
+    votes = Counter(_vote(answer, whole=combine is None) for answer in found)
     (verdict, value), most = votes.most_common(1)[0]
     tied = sum(count == most for count in votes.values()) > 1
+    if combine is not None and verdict == "label" and not tied:
+        value, share = combine([a["value"] for a in found if _vote(a, whole=False)[0] == "label"])
+        most = round(share * most)
+        verdict = "open" if value is None else verdict
     if tied or len(found) < min_answers:
         verdict, value = "open", None
     first = found[0]
@@ -122,10 +136,10 @@ def _verdict(found: list[dict[str, Any]], min_answers: int) -> dict[str, Any]:
     }
 
 
-def _vote(answer: Mapping[str, Any]) -> tuple[str, str | None]:
+def _vote(answer: Mapping[str, Any], *, whole: bool) -> tuple[str, str | None]:
     if answer["decision"] in ("drop", "ambiguous"):
         return answer["decision"], None
-    return "label", answer["value"]
+    return "label", answer["value"] if whole else None
 
 
 def verdict_findings(verdicts: pa.Table, labels: Mapping[str, str]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What an annotator sees of a row, and what an annotator's answer means: classification.
+"""What an annotator sees of a row, and what an annotator's answer means: one label a row.
 
 The one idea: a page asks one question with five keys, and stores keys of labels and decisions,
 never their names, so pages in two languages give the same answers and a name may be changed.
@@ -51,7 +51,6 @@ _STYLE = (
     ".pick{display:flex;flex-direction:column-reverse}"
     ".card.given{border-left:6px solid #c0392b}.card.suggested{border-left:6px solid #1e8449}"
 )
-_PICK = '<Choices name="label" toName="text" choice="single" required="true">'
 _SIGNED = "curator-"
 _MARK = "0" * 16
 
@@ -73,6 +72,8 @@ class Page:
     neighbours: (label key, similarity 0..1, text), the nearest first.
     priority: What the row is worth; the higher, the earlier it comes.
     conflict: Key of the label that a row with an equal text has; None where there is none.
+    why: What a check said of the row, where the page of its task says so.
+    is_swapped: The wrong answer of a known one is shown as given.
     """
 
     row_id: str
@@ -82,18 +83,23 @@ class Page:
     neighbours: tuple[tuple[str, float, str], ...]
     priority: float
     conflict: str | None = None
+    why: str = ""
+    is_swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What an annotator said of a row.
 
-    decision: One of DECISIONS.
-    label: The label the row is to have; None for ambiguous and drop.
+    decision: What was chosen.
+    label: The label the row is to have, or what the form of its task says in the place of one; None
+        for ambiguous and drop.
+    rating: Of the answer, 1 to 5, where the page asks for one.
     """
 
-    decision: Decision
+    decision: str
     label: str | None
+    rating: int | None = None
 
 
 def words_for(language: str | None) -> Mapping[str, str]:
@@ -114,29 +120,50 @@ def config(labels: Sequence[LabelText], language: str | None) -> str:
         f'<Choice alias={quoteattr(key)} value={quoteattr(name)} hotkey="{number}"/>'
         for number, (key, name) in enumerate(zip(DECISIONS, names, strict=True), start=1)
     )
-    several = {label.name for label in labels if sum(o.name == label.name for o in labels) > 1}
-    every = "".join(_choice(label, unique=label.name not in several) for label in labels)
-    written = (
-        f'<View className="{_SIGNED}{_MARK}"><Style>{_STYLE}</Style>'
+    body = (
         '<View className="row-text"><Text name="text" value="$text"/></View>'
         '<View className="cards">'
-        + _card("given", say["given"], ("given", "given_about"))
-        + _card("suggested", say["suggested"], ("suggested", "suggested_about"))
-        + _card("why", say["why"], ("reason",))
+        + card("given", say["given"], ("given", "given_about"))
+        + card("suggested", say["suggested"], ("suggested", "suggested_about"))
+        + card("why", say["why"], ("reason",))
         + '</View><Choices name="decision" toName="text" choice="single" required="true"'
         f' showInline="true">{choices}</Choices>'
-        '<View visibleWhen="choice-selected" whenTagName="decision"'
-        f" whenChoiceValue={quoteattr(say['other'])}>"
-        f'<View className="pick">{_PICK}{every}</Choices>'
-        '<Filter name="find" toName="label" hotkey="shift+f" minlength="0"'
-        f" placeholder={quoteattr(say['find'])}/></View></View>"
-        f'<Collapse open="false"><Panel value={quoteattr(say["near"])}>'
-        '<Table name="near" value="$near"/></Panel></Collapse></View>'
+        + label_picker(labels, language, choice="single", opened_by=say["other"])
+        + f'<Collapse open="false"><Panel value={quoteattr(say["near"])}>'
+        '<Table name="near" value="$near"/></Panel></Collapse>'
     )
+    return signed(body)
+
+
+def signed(body: str) -> str:
+    """Give a whole configuration, which tells whether a hand has changed it since."""
+    written = f'<View className="{_SIGNED}{_MARK}"><Style>{_STYLE}</Style>{body}</View>'
     return written.replace(_MARK, _signature(written), 1)
 
 
-def _card(kind: str, head: str, texts: Sequence[str]) -> str:
+def label_picker(
+    labels: Sequence[LabelText],
+    language: str | None,
+    *,
+    choice: Literal["single", "multiple"],
+    opened_by: str,
+) -> str:
+    """Give all labels behind the key for another one, with a box that finds some by letters."""
+    say = words_for(language)
+    several = {label.name for label in labels if sum(o.name == label.name for o in labels) > 1}
+    every = "".join(_choice(label, unique=label.name not in several) for label in labels)
+    return (
+        '<View visibleWhen="choice-selected" whenTagName="decision"'
+        f" whenChoiceValue={quoteattr(opened_by)}>"
+        f'<View className="pick"><Choices name="label" toName="text" choice="{choice}"'
+        f' required="true">{every}</Choices>'
+        '<Filter name="find" toName="label" hotkey="shift+f" minlength="0"'
+        f" placeholder={quoteattr(say['find'])}/></View></View>"
+    )
+
+
+def card(kind: str, head: str, texts: Sequence[str]) -> str:
+    """Give a box that shows texts of a task under a head."""
     body = "".join(f'<Text name="{name}" value="${name}"/>' for name in texts)
     return f'<View className="card {kind}"><Header value={quoteattr(head)} size="5"/>{body}</View>'
 
@@ -159,9 +186,11 @@ def is_untouched(found: str) -> bool:
     return signed[1] == _signature(found.replace(signed[1], _MARK, 1))
 
 
-def missing_of(found: str, labels: Sequence[LabelText]) -> list[str]:
+def missing_of(
+    found: str, labels: Sequence[LabelText], decisions: Sequence[str] = DECISIONS
+) -> list[str]:
     """Name what a configuration that was changed by hand no longer has, of what answers need."""
-    needed = {f"decision {key!r}": f"alias={quoteattr(key)}" for key in DECISIONS}
+    needed = {f"decision {key!r}": f"alias={quoteattr(key)}" for key in decisions}
     needed |= {f"label {one.key!r}": f"alias={quoteattr(one.key)}" for one in labels}
     needed |= {f"control {name!r}": f'name="{name}"' for name in ("decision", "label")}
     return [what for what, written in needed.items() if written not in found]
@@ -170,10 +199,9 @@ def missing_of(found: str, labels: Sequence[LabelText]) -> list[str]:
 def labels_in(found: str) -> frozenset[str]:
     """Name the labels that a configuration offers, by key."""
     offered = re.search(r'<Choices name="label"[^>]*>(.*?)</Choices>', found, re.DOTALL)
-    return frozenset(
-        unescape(key, {"&quot;": '"'})
-        for _, key in re.findall(r"alias=([\"'])(.*?)\1", offered[1] if offered else "")
-    )
+    keys = re.findall(r"alias=([\"'])(.*?)\1", offered[1] if offered else "")
+    keys += re.findall(r"<Label value=([\"'])(.*?)\1", found)
+    return frozenset(unescape(key, {"&quot;": '"'}) for _, key in keys)
 
 
 def task_data(page: Page, labels: Mapping[str, LabelText], language: str | None) -> dict[str, Any]:
@@ -187,17 +215,18 @@ def task_data(page: Page, labels: Mapping[str, LabelText], language: str | None)
         "given_about": (given.about if given else "") or " ",
         "suggested": (suggested.name if suggested else page.suggested) or say["none"],
         "suggested_about": (suggested.about if suggested else "") or " ",
-        "reason": _reason(page, labels, say),
-        "near": _near(page, labels),
+        "reason": reason_of(page, labels, language),
+        "near": near_of(page, labels),
         "priority": page.priority,
     }
 
 
-def _reason(page: Page, labels: Mapping[str, LabelText], say: Mapping[str, str]) -> str:
+def reason_of(page: Page, labels: Mapping[str, LabelText], language: str | None) -> str:
     """Say why the row is asked, in words that hold for every kind of task.
 
     No P(wrong): it would tell a known answer from a suspect, and it anchors.
     """
+    say = words_for(language)
     if page.suggested is None:
         return say["blind"]
     names = [labels[key].name if key in labels else key for key, _, _ in page.neighbours]
@@ -209,7 +238,7 @@ def _reason(page: Page, labels: Mapping[str, LabelText], say: Mapping[str, str])
     return "; ".join(told) or " "
 
 
-def _near(page: Page, labels: Mapping[str, LabelText]) -> dict[str, str]:
+def near_of(page: Page, labels: Mapping[str, LabelText]) -> dict[str, str]:
     """Give the nearest rows as a table shows them: it sorts its keys as text. None where blind."""
     shown = page.neighbours if page.suggested is not None else ()
     return {
@@ -236,7 +265,7 @@ def read_answer(
     Returns:
         The answer, or in words what is wrong with it: the server checks nothing.
     """
-    decisions, chosen = _chosen(result, "decision"), _chosen(result, "label")
+    decisions, chosen = chosen_in(result, "decision"), chosen_in(result, "label")
     if len(decisions) != 1 or decisions[0] not in DECISIONS:
         return f"expected one decision of {list(DECISIONS)}, found {decisions}"
     decision = next(d for d in DECISIONS if d == decisions[0])
@@ -249,7 +278,8 @@ def read_answer(
     return Answer(decision, chosen[0])
 
 
-def _chosen(result: Sequence[Mapping[str, Any]], control: str) -> list[str]:
+def chosen_in(result: Sequence[Mapping[str, Any]], control: str) -> list[str]:
+    """Give what was chosen in one control of an annotation."""
     return [
         str(choice)
         for part in result

@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import connectors
+from curator.annotating_answers import Shown
+from curator.annotating_forms import Form
 from curator.annotating_log import GONE, Asked, Site, State
-from curator.annotating_pages import Answer, read_answer
+from curator.annotating_pages import Answer
 from curator.annotating_push import asked_of
 from curator.schema import hash_fields
 
@@ -51,6 +53,7 @@ class Pulled:
 def pull(
     site: Site,
     *,
+    form: Form,
     labels: frozenset[str],
     names: Names = "email",
     sweep: bool = False,
@@ -59,6 +62,7 @@ def pull(
 
     Args:
         site: The project.
+        form: How its task is asked.
         labels: Keys of all labels that the configuration held.
         names: What stands for an annotator: the e-mail address, or the user's number alone.
         sweep: Also look for tasks that were deleted; they leave no trace otherwise.
@@ -67,10 +71,10 @@ def pull(
     state = site.state
     if not state.asked:
         _take_missing(site, labels)
-    tasks = list(_changed(site))
+    tasks = list(_changed(site, (*FIELDS, "data") if form.needs_text else FIELDS))
     told.read = len(tasks)
     rows = state.row_of()
-    reading = _Reading(site.log.key, state, labels)
+    reading = _Reading(site.log.key, state, form, labels)
     for task in tasks:
         row = rows.get(task["id"])
         if row is None:
@@ -101,17 +105,17 @@ def _take_missing(site: Site, labels: frozenset[str]) -> None:
         site.keep("adopted", rows=[asked.as_dict() for asked in found])
 
 
-def _changed(site: Site) -> Iterator[dict[str, Any]]:
+def _changed(site: Site, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     watermark = site.state.watermark
     if watermark is not None:
         since = connectors.studio_time(datetime.fromisoformat(watermark) - OVERLAP)
         filters = [("tasks:updated_at", "greater", "Datetime", since)]
-        yield from site.studio.tasks(site.project, FIELDS, filters)
+        yield from site.studio.tasks(site.project, fields, filters)
         return
     # The first time only what has answers is read: the rest takes minutes and says nothing.
     passed = set()
     for name in ("tasks:total_annotations", "tasks:cancelled_annotations"):
-        for task in site.studio.tasks(site.project, FIELDS, [(name, "greater", "Number", 0)]):
+        for task in site.studio.tasks(site.project, fields, [(name, "greater", "Number", 0)]):
             if task["id"] not in passed:
                 passed.add(task["id"])
                 yield task
@@ -124,8 +128,8 @@ def _numbers(site: Site) -> set[int]:
 class _Reading:
     """Tasks as they stand, against what was seen of them."""
 
-    def __init__(self, key: str, state: State, labels: frozenset[str]) -> None:
-        self.key, self.state, self.labels = key, state, labels
+    def __init__(self, key: str, state: State, form: Form, labels: frozenset[str]) -> None:
+        self.key, self.state, self.form, self.labels = key, state, form, labels
         self.events: list[dict[str, Any]] = []
         self.seen: list[tuple[int, int, str, str]] = []
         self.unseen: list[int] = []
@@ -145,7 +149,8 @@ class _Reading:
             facts = (found["created_at"], found["updated_at"])
             if known is not None and (known.created, known.updated) == facts:
                 continue
-            self.events.append(self._event(asked, found))
+            text = str((task.get("data") or {}).get("text"))
+            self.events.append(self._event(asked, found, text))
             self.seen.append((number, task["id"], *facts))
 
     def _retract(self, asked: Asked, number: int, when: str) -> None:
@@ -159,14 +164,11 @@ class _Reading:
         event["id"] = hash_fields(self.key, number, before.created, "retracted")
         self.events.append({**event, **_of(asked)})
 
-    def _event(self, asked: Asked, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _event(self, asked: Asked, found: Mapping[str, Any], text: str) -> dict[str, Any]:
         result = found.get("result") or []
-        read = read_answer(
-            result,
-            given=_shown(asked)[0],
-            suggested=_shown(asked)[1],
-            labels=self.labels,
-        )
+        seen = None if asked.control == "blind" else asked.suggested
+        shown = Shown(asked.row_id, asked.given, asked.suggested, seen, self.labels, text)
+        read = self.form.read(result, shown)
         answer = read if isinstance(read, Answer) else None
         kind, fault = _kind(found, read)
         created, updated = found["created_at"], found["updated_at"]
@@ -178,20 +180,20 @@ class _Reading:
             "created_at": created,
             "updated_at": updated,
             "lead_time": found.get("lead_time"),
-            "accepted": bool(answer and answer.decision == "suggested"),
+            "accepted": answer is not None and _accepts(answer, seen),
             "decision": answer.decision if answer else None,
             "value": answer.label if answer else None,
+            "rating": answer.rating if answer else None,
             "fault": fault,
             "result": result if fault else [],
             **_of(asked),
         }
 
 
-def _shown(asked: Asked) -> tuple[str, str | None]:
-    """Give the labels that an annotator saw as given and as suggested."""
-    if asked.control == "blind":
-        return asked.given, None
-    return asked.given, asked.suggested
+def _accepts(answer: Answer, seen: str | None) -> bool:
+    """Tell whether a suggestion was taken, or marks left as they were."""
+    taken = answer.decision == "marked" and answer.label is not None and answer.label == seen
+    return answer.decision == "suggested" or taken
 
 
 def _of(asked: Asked) -> dict[str, Any]:
@@ -218,7 +220,8 @@ def _gone(key: str, asked: Asked) -> dict[str, Any]:
     return {
         "id": hash_fields(key, asked.task, asked.row_id, GONE), "kind": GONE, "annotation": None,
         "annotator": None, "created_at": None, "updated_at": datetime.now(UTC).isoformat(),
-        "lead_time": None, "accepted": False, "decision": None, "value": None, "fault": None,
+        "lead_time": None, "accepted": False, "decision": None, "value": None, "rating": None,
+        "fault": None,
         "result": [], **_of(asked),
     }  # fmt: skip
 

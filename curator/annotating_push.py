@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import connectors
+from curator.annotating_answers import SIDE
 from curator.annotating_log import Asked, Site, State
 from curator.annotating_ranking import control_of, hint_of, label_of, mark_of
 from curator.errors import StoreError
@@ -29,13 +30,17 @@ SETTLE_S = 60.0
 """How long a request of a killed push may still be carried out: the server retries for so long."""
 _POLL_S = 1.0
 
+Marks = Sequence[Mapping[str, Any]]
+"""Results of a prediction: what a page has marked beforehand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row to be asked: what is remembered of it, and the data of its page."""
+    """A row to be asked: what is remembered of it, the data of its page, and marks on it."""
 
     asked: Asked
     data: Mapping[str, Any]
+    marks: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Pushed:
         likewise, but somebody has begun with them; adopted: found on the server and not in the log.
     repaired: got the prediction back that the server had lost; deleted: doubles nobody had touched.
     doubles: row ids with several tasks that people have answered; foreign: tasks of others.
+    strange: tasks of ours about rows that the version does not hold.
     gone: tasks that somebody deleted and that stay so; requests: imports sent.
     """
 
@@ -68,6 +74,7 @@ class Pushed:
     deleted: int = 0
     doubles: list[str] = field(default_factory=list)
     foreign: int = 0
+    strange: int = 0
     gone: int = 0
     requests: int = 0
 
@@ -94,7 +101,8 @@ def one_pusher(folder: Path, key: str) -> Iterator[None]:
 
 def meta_of(asked: Asked) -> dict[str, Any]:
     """Give what a task carries so that it can be known again, without giving controls away."""
-    is_shown = asked.control != "blind"
+    # A side of a preference is no secret: nobody sees which of the two was preferred.
+    is_shown = asked.control != "blind" or str(asked.suggested).startswith(SIDE)
     return {
         "row_id": asked.row_id,
         "version": asked.version,
@@ -114,7 +122,8 @@ def asked_of(meta: Mapping[str, Any], task: int, labels: Sequence[str]) -> Asked
         return None
     row_id = meta["row_id"]
     control = control_of(row_id, str(meta["mark"]))
-    hidden = label_of(row_id, str(meta.get("hint")), labels) if control == "blind" else None
+    able = [*labels, str(meta.get("given"))]
+    hidden = label_of(row_id, str(meta.get("hint")), able) if control == "blind" else None
     return Asked(
         row_id=row_id,
         control=control,
@@ -235,7 +244,7 @@ def _send_part(site: Site, part: Sequence[Task], told: Pushed, model_version: st
         {
             "data": dict(one.data),
             "meta": meta_of(one.asked),
-            "predictions": [_prediction(one.asked, model_version)],
+            "predictions": [_prediction(one.asked, one.marks, model_version)],
         }
         for one in part
     ]
@@ -251,12 +260,14 @@ def _send_part(site: Site, part: Sequence[Task], told: Pushed, model_version: st
     told.created += len(made)
     if sent.predictions != len(made):
         there = _without_prediction(site, [a.task for a in made if a.task])
-        repair(site, [a for a in made if a.task in there], told, model_version)
+        pairs = zip(made, part, strict=True)
+        lost = [(asked, one.marks) for asked, one in pairs if asked.task in there]
+        repair(site, lost, told, model_version)
 
 
-def _prediction(asked: Asked, model_version: str) -> dict[str, Any]:
-    """Give a score without an answer: it orders the queue and ticks nothing."""
-    return {"result": [], "score": asked.priority, "model_version": model_version}
+def _prediction(asked: Asked, marks: Marks, model_version: str) -> dict[str, Any]:
+    """Give a score that orders the queue; it ticks nothing, and marks spans alone."""
+    return {"result": list(marks), "score": asked.priority, "model_version": model_version}
 
 
 def _without_prediction(site: Site, numbers: Sequence[int]) -> set[int]:
@@ -269,7 +280,9 @@ def _without_prediction(site: Site, numbers: Sequence[int]) -> set[int]:
     return lost & set(numbers)
 
 
-def repair(site: Site, rows: Sequence[Asked], told: Pushed, model_version: str) -> None:
+def repair(
+    site: Site, rows: Sequence[tuple[Asked, Marks]], told: Pushed, model_version: str
+) -> None:
     """Give tasks the predictions that the server lost.
 
     Raises:
@@ -277,7 +290,7 @@ def repair(site: Site, rows: Sequence[Asked], told: Pushed, model_version: str) 
     """
     if not rows:
         return
-    bodies = [{"task": asked.task, **_prediction(asked, model_version)} for asked in rows]
+    bodies = [{"task": a.task, **_prediction(a, marks, model_version)} for a, marks in rows]
     kept = site.studio.add_predictions(site.project, bodies)
     if kept != len(rows):
         raise StoreError(

@@ -28,6 +28,9 @@ among equals, yet ten equal confusions are still worth asking. Chosen, not fitte
 SURE = 0.1
 """Known answers are drawn from the tenth of the rows whose label is doubted least."""
 
+LIKELIER_WRONG = 0.5
+"""P(wrong) from which a row is never taken for one whose answer is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -35,6 +38,7 @@ class Doubt:
 
     group: Its near-duplicate group: an answer to one says much about the others.
     influence: What the row does to the model, relative to an average row; 1 where not known.
+    is_wanted: Whether it may be asked; a row that may not can still be a known answer.
     """
 
     row_id: str
@@ -43,6 +47,7 @@ class Doubt:
     suggested: str | None
     p_wrong: float
     influence: float = 1.0
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ def most_worth(doubts: Iterable[Doubt], count: int) -> list[tuple[Doubt, float]]
         breadth = 1 + PAIR_DAMPING * pairs[doubt.given, doubt.suggested]
         return doubt.p_wrong * doubt.influence / (1 + groups[doubt.group]) / breadth
 
-    queue = [(-worth(d), d.row_id, d) for d in doubts if d.p_wrong > 0 and d.influence > 0]
+    able = [d for d in doubts if d.is_wanted and d.p_wrong > 0 and d.influence > 0]
+    queue = [(-worth(d), d.row_id, d) for d in able]
     heapq.heapify(queue)
     chosen: list[tuple[Doubt, float]] = []
     while queue and len(chosen) < count:
@@ -131,7 +137,11 @@ def choose(
 
 def _sure(doubts: Sequence[Doubt]) -> list[str]:
     """Name the rows whose answer is as good as known, and that have another label to offer."""
-    able = sorted((d.p_wrong, d.row_id) for d in doubts if d.suggested is not None)
+    able = sorted(
+        (d.p_wrong, d.row_id)
+        for d in doubts
+        if d.suggested is not None and d.p_wrong < LIKELIER_WRONG
+    )
     return [row_id for _, row_id in able[: math.ceil(SURE * len(able))]]
 
 

@@ -75,6 +75,9 @@ def push(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     findings: Annotated[
         Path | None, typer.Option(help="Doubts from `check --findings`; else checks are run.")
     ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Ask only rows of this SQL expression over their columns.")
+    ] = None,
     influence: Annotated[
         Path | None, typer.Option(help="File with row_id and influence on the model.")
     ] = None,
@@ -98,7 +101,7 @@ def push(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
     plan = PushPlan(
         budget=budget, shares=Shares(blind, known), overlap=overlap, batch=batch, settle_s=settle,
-        language=language, findings=findings, influence=influence, recipe=recipe,
+        language=language, findings=findings, where=where, influence=influence, recipe=recipe,
         put_back=put_back, dry_run=dry_run,
     )  # fmt: skip
     done = push_rows(store_here(), ref, _server(url), project, plan, progress=progress())
