@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import finetune
 from curator.about import find_about
 from curator.checks.drift import version_drift
-from curator.checks.label_errors import noise_notes
+from curator.checks.label_errors import kin_note, noise_notes
 from curator.comparing import root_of
 from curator.context import Context, served
 from curator.errors import CuratorError, StepError, StoreError
@@ -22,6 +22,7 @@ from curator.execute import findings_of
 from curator.importing import import_rows
 from curator.init import draft
 from curator.issues import ABOUT_THE_SET, HARMS, Limit, check_known, harm_of, limit, ranked
+from curator.labels import load_labels, parents_of
 from curator.masking import Examples, Shown, own_kinds
 from curator.options import bind
 from curator.own_checks import installed_checks
@@ -291,8 +292,14 @@ def _of_version(
         language=recipe.language if recipe else (about.language if about else None),
         base=recipe.base if recipe else (about.base if about else Path()),
         progress=progress,
+        tree=_tree(recipe),
     )
     return served(store.rows(version), version.transforms), context
+
+
+def _tree(recipe: Recipe | None) -> dict[str, str]:
+    """Give what stands above each label, where the recipe names a labels file."""
+    return parents_of(load_labels(recipe.labels, base=recipe.base)) if recipe else {}
 
 
 def _of_source(
@@ -326,6 +333,7 @@ def _of_source(
         language=asked.language,
         base=asked.base,
         progress=progress,
+        tree=_tree(recipe),
     )
     return imported.rows, context
 
@@ -375,7 +383,7 @@ def _findings(
         return None
     if kind == "label_errors":
         notes.append(f"label errors: out-of-fold probabilities from {context.model_note()}")
-        notes += noise_notes(rows, found)
+        notes += (*noise_notes(rows, found), *kin_note(rows, found, context.tree))
     return found
 
 

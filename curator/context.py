@@ -76,6 +76,7 @@ class Context:
     model_name: As in the recipe; None takes the default of the language.
     encoder: Where it was opened already, as by `find_encoder`.
     """
+    tree: What stands above each label, as the recipe's labels file says.
 
     cache: Path
     root: pa.Table
@@ -85,6 +86,7 @@ class Context:
     progress: Progress = SILENT
     encoder: finetune.Encoder | None = None
     counters: Counters = field(default_factory=Counters)
+    tree: Mapping[str, str] = field(default_factory=dict)
     _model: Any = None
     _terms: Any = None
     _projection: Any = None
@@ -326,6 +328,7 @@ class Context:
             "tagged": self.tagged,
         }
         return providers[name](rows)
+            "tree": lambda _: self.tree,
 
     def _kept(self, kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
         path = self.cache / kind / f"{key}.npz"

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import augmenters
 import finetune
 from curator import filters, schema
+from curator.checks.label_errors import kin_note
 from curator.context import Context, served
 from curator.decide import Decided, added, decide, rejected
 from curator.errors import StepError
@@ -133,6 +134,7 @@ def _check_and_decide(
     notes = kind.notes(findings) if kind.notes is not None else ()
     if kind.forecast is not None:
         told = kind.forecast(rows, findings, decided.decisions)
+        told += kin_note(rows, findings, context.tree) if "tree" in needs else ()
         for sentence in told:
             context.progress.say(f"  {sentence}")
         notes += told

@@ -67,7 +67,19 @@ def _unique(labels: Iterable[Label], where: str) -> dict[str, Label]:
         if label.key in found:
             raise RecipeError(f"{where}: label {label.key!r} stands twice")
         found[label.key] = label
+    tree = parents_of(found)
+    for key in found:
+        above: list[str] = [key]
+        while (parent := tree.get(above[-1])) is not None:
+            if parent in above:
+                raise RecipeError(f"{where}: labels are above each other: {' < '.join(above)}")
+            above.append(parent)
     return found
+
+
+def parents_of(labels: Mapping[str, Label]) -> dict[str, str]:
+    """Give the label, or the name of the branch, above each label that has one."""
+    return {key: str(label.parent) for key, label in labels.items() if label.parent is not None}
 
 
 def _from_yaml(path: Path) -> Iterable[Label]:
@@ -92,7 +104,7 @@ def _from_yaml(path: Path) -> Iterable[Label]:
 
 
 def _from_table(spec: LabelsSpec, base: Path) -> Iterable[Label]:
-    columns = dict(spec.columns) or {"key": "key", "name": "name", "definition": "definition"}
+    columns = dict(spec.columns) or {part: part for part in ("key", "name", "definition", "parent")}
     bad: list[connectors.BadRecord] = []
     batches = connectors.read(
         str(spec.address), base=base, on_bad=bad.append, **dict[str, Any](spec.reading)
@@ -104,8 +116,10 @@ def _from_table(spec: LabelsSpec, base: Path) -> Iterable[Label]:
                     f"{spec.address}: record {record['source_row']} has no {columns['key']!r}; "
                     f"its columns are {sorted(record)}"
                 )
-            name, definition = (_text(record, columns.get(p)) for p in ("name", "definition"))
-            yield Label(str(record[columns["key"]]), name, definition)
+            name, definition, parent = (
+                _text(record, columns.get(part)) for part in ("name", "definition", "parent")
+            )
+            yield Label(str(record[columns["key"]]), name, definition, parent=parent or None)
     if bad:
         raise RecipeError(f"{bad[0].source}:{bad[0].line}: {bad[0].reason}")
 

@@ -19,6 +19,7 @@ from curator.impact.planning import default_margin
 from curator.impact.sequence import MOST_SEEDS
 from curator.impact.statistics import ALPHA
 from curator.importing import Imported, import_rows
+from curator.labels import parents_of
 from curator.recipe import Recipe, StepSpec
 from curator.registry import MODEL_NEEDS, needs_of
 from curator.reviewing import kept_by_a_run
@@ -55,6 +56,7 @@ def plan(recipe: Recipe, store: Store | None, *, cache: Any) -> dict[str, Any]:
         model_name=recipe.measure.model if recipe.measure else None,
         language=recipe.language,
         base=recipe.base,
+        tree=parents_of(imported.labels),
     )
     missing = finetune.count_missing(
         task_of(imported.rows).input_text(imported.rows).to_pylist(), context.model, cache=cache

@@ -409,7 +409,7 @@ class _Reader:
         reading = ("format", "encoding", "delimiter", "sheet")
         keys = self.mapping(here, "labels", ("from", "columns", *reading))
         columns = self.mapping(
-            keys.get("columns"), "columns", ("key", "name", "definition", "aliases")
+            keys.get("columns"), "columns", ("key", "name", "definition", "aliases", "parent")
         )
         return LabelsSpec(
             address=self.string(keys.get("from"), "labels.from", ""),

@@ -24,10 +24,12 @@ from curator.execute import execute, model_of, step_version
 from curator.impact.claim import Impact
 from curator.impact.measure import measure_chain, say_what_can_be_seen
 from curator.importing import IMPORT_VERSION, Imported, import_rows
+from curator.labels import parents_of
 from curator.options import plain, unknown_name
 from curator.progress import SILENT, Progress
 from curator.putting import REVIEWS
 from curator.recipe import Recipe, StepSpec
+from curator.registry import needs_of
 from curator.reviewing import Ended, end_run, people_on, refuse_reverted
 from curator.tasks import task_of
 from curator.versions.differences import redelivery
@@ -144,6 +146,7 @@ def run(
         base=recipe.base,
         progress=progress,
         encoder=encoder,
+        tree=parents_of(imported.labels),
     )
     if recipe.measure is not None:
         say_what_can_be_seen(store, first.version, recipe.measure, len(chosen), progress)
@@ -366,8 +369,16 @@ def step_key(
     asked = model_of(step, context)
     texts = {k: list(v.texts) for k, v in imported.labels.items()} if step.kind == "augment" else {}
     model = (asked["revision"], asked["numerics"]) if asked else ()
+    more = [context.tree] if context.tree and "tree" in needs_of(step.kind, step.options) else []
     return schema.hash_fields(
-        parent.id, step.kind, name, plain(step.options), step_version(step.kind), model, texts
+        parent.id,
+        step.kind,
+        name,
+        plain(step.options),
+        step_version(step.kind),
+        model,
+        texts,
+        *more,
     )
 
 

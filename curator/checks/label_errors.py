@@ -10,7 +10,8 @@ columns stand beside them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -36,13 +37,19 @@ FLAGGED_FROM = 0.5
 
 SHOWN_PAIRS = 3
 
+NO_TREE: Mapping[str, str] = MappingProxyType({})
+
 SMALLEST_PROBABILITY = (
     1e-12  # a probability of 0 is a rounded small one: its logarithm stays finite
 )
 
 
 def label_errors(
-    rows: pa.Table, probabilities: FloatArray, beliefs: FloatArray, classes: Sequence[str]
+    rows: pa.Table,
+    probabilities: FloatArray,
+    beliefs: FloatArray,
+    classes: Sequence[str],
+    tree: Mapping[str, str] = NO_TREE,
 ) -> pa.Table:
     """Say of each training row how likely its label is wrong, and which label would be right.
 
@@ -52,6 +59,8 @@ def label_errors(
             rows, in their order, shape (n, k), rows sum to 1: what cleanlab is asked with.
         beliefs: Out-of-sample class probabilities of several models together, shape (n, k).
         classes: Class of each column of probabilities and beliefs, k of them.
+        tree: What stands above a class, where a labels file says so; the evidence then says how the
+            two classes are kin.
 
     Returns:
         One finding per training row, issue type `label`. Score: log of P(best other class) over
@@ -79,6 +88,7 @@ def label_errors(
     doubts = doubt_labels(labels, believed, joint, wrong_labels=wrong_labels)
     alone = _alone(labels, train["group"].to_pylist())
     said = _evidence(labels, classes, probabilities, believed, doubts, alone)
+    kin = [kinship(given[i], classes[other], tree) for i, other in enumerate(doubts.suggested)]
     # Without its group no model knows the class: what is left to say is how often labels are wrong.
     p_wrong = np.where(alone, doubts.noise.rate, doubts.p_wrong)
     p_fix = np.minimum(doubts.p_fix, p_wrong)
@@ -88,7 +98,7 @@ def label_errors(
             "issue_type": ISSUE_TYPE,
             "score": float(scores[i]),
             "suggestion": classes[doubts.suggested[i]],
-            "evidence": evidence,
+            "evidence": f"{evidence}; {kin[i]}" if kin[i] and not alone[i] else evidence,
             "check": CHECK,
             "flagged": bool(p_wrong[i] >= FLAGGED_FROM and not alone[i]),
             "p_wrong": float(p_wrong[i]),
@@ -166,6 +176,51 @@ def confused_classes(rows: pa.Table, findings: pa.Table) -> pa.Table:
             "expected": pa.array([expected[pair] for pair in order], pa.float64()),
         }
     )
+
+
+def kinship(one: str, other: str, tree: Mapping[str, str]) -> str:
+    """Say how two labels stand to each other in a tree of labels; "" where one is not in it.
+
+    >>> tree = {"lost": "cards", "stolen": "cards", "fee": "money"}
+    >>> kinship("lost", "stolen", tree), kinship("lost", "fee", tree)
+    ('siblings under cards', 'across branches: cards and money')
+    """
+    above, below = _line(one, tree), _line(other, tree)
+    if len(above) == 1 and len(below) == 1:
+        return ""
+    if one in below or other in above:
+        return f"one above the other: {one} and {other}"
+    if tree.get(one) == tree.get(other):
+        return f"siblings under {tree[one]}"
+    if above[-1] == below[-1]:
+        return f"in one branch: {above[-1]}"
+    return f"across branches: {above[-1]} and {below[-1]}"
+
+
+def _line(label: str, tree: Mapping[str, str]) -> list[str]:
+    """Give a label and all that stands above it; a ring ends where it began."""
+    line = [label]
+    while (parent := tree.get(line[-1])) is not None and parent not in line:
+        line.append(parent)
+    return line
+
+
+def kin_note(rows: pa.Table, findings: pa.Table, tree: Mapping[str, str]) -> tuple[str, ...]:
+    """Say how many of the confusions are between siblings, and how many across branches."""
+    expected: Counter[str] = Counter()
+    for pair in confused_classes(rows, findings).to_pylist() if tree else ():
+        kin = kinship(pair["given"], pair["suggested"], tree)
+        expected[kin.partition(" under")[0].partition(":")[0] or "not in the tree"] += pair[
+            "expected"
+        ]
+    if not expected:
+        return ()
+    told = ", ".join(f"about {n:.0f} {kin}" for kin, n in sorted(expected.items(), key=_most_first))
+    return (f"confusions by the tree of labels: {told}",)
+
+
+def _most_first(item: tuple[str, float]) -> tuple[float, str]:
+    return -item[1], item[0]
 
 
 def noise_notes(rows: pa.Table, findings: pa.Table) -> tuple[str, ...]:

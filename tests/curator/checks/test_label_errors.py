@@ -11,6 +11,8 @@ from curator.checks.label_errors import (
     cleanlab_columns,
     confused_classes,
     floor_flags,
+    kin_note,
+    kinship,
     label_errors,
     log_margins,
     noise_notes,
@@ -306,3 +308,48 @@ def test_no_class_falls_under_the_floor_and_only_flagged_rows_go(rows, floor):
             assert left == max(floor, int((mine & ~flagged).sum())) or left <= floor
             worst_kept = scores[mine & flagged & ~dropped].max()
             assert not dropped[mine].any() or scores[mine & dropped].min() >= worst_kept
+
+
+TREE = {"card_arrival": "cards", "lost_card": "cards", "top_up": "money"}
+
+
+def test_the_evidence_says_how_the_two_classes_are_kin_where_a_tree_is_known():
+    labels, _, probabilities = noisy(wrong=30)
+    rows = table([CLASSES[y] for y in labels])
+    found = label_errors(rows, probabilities, probabilities, CLASSES, TREE).to_pylist()
+    plain = errors(rows, probabilities, CLASSES).to_pylist()
+
+    kin = {(rows["label"][i].as_py(), f["suggestion"]): f["evidence"].rpartition("; ")[2]
+           for i, f in enumerate(found[:30])}  # fmt: skip
+    assert "siblings under cards" == kin["lost_card", "card_arrival"]
+    assert "across branches: money and cards" == kin["top_up", "lost_card"]
+    assert [f["evidence"] for f in plain] == [f["evidence"].rpartition("; ")[0] for f in found]
+
+
+def test_confusions_are_counted_by_kinship_and_no_tree_says_nothing():
+    labels, _, probabilities = noisy(wrong=30)
+    rows = table([CLASSES[y] for y in labels])
+    found = label_errors(rows, probabilities, probabilities, CLASSES)
+    (told,) = kin_note(rows, found, TREE)
+
+    assert told.startswith("confusions by the tree of labels: about ")
+    assert "across branches, about " in told
+    assert told.endswith(" siblings")
+    assert () == kin_note(rows, found, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("a1", "a2", "siblings under a"),
+        ("a1", "a", "one above the other: a1 and a"),
+        ("a11", "a2", "in one branch: a"),
+        ("a1", "b1", "across branches: a and b"),
+        ("a1", "x", "across branches: a and x"),
+        ("x", "y", ""),
+    ],
+)
+def test_kinship_in_a_tree_of_several_levels(one, other, said):
+    tree = {"a1": "a", "a2": "a", "a11": "a1", "b1": "b"}
+
+    assert said == kinship(one, other, tree)
