@@ -80,7 +80,7 @@ LAYERS = (
     ("curator.tasks",),
     ("curator.schema",),
     (
-        "curator.agreement", "curator.annotating_consensus", "curator.annotating_answers", "curator.annotating_crowd", "curator.annotating_forms",
+        "curator.agreement", "curator.annotating_consensus", "curator.annotating_answers", "curator.annotating_crowd", "curator.annotating_figures", "curator.annotating_forms",
         "curator.annotating_layouts", "curator.annotating_pages", "curator.annotating_ranking",
         "curator.reliability", "curator.testset_plan", "curator.voting",
         "curator.believing", "curator.buckets", "curator.checks", "curator.checks.*",
@@ -99,7 +99,7 @@ LAYERS = (
         "curator.suspects",
     ),
     (
-        "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
+        "curator.benchmarks", "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
         "curator.outside",
         "curator.init", "curator.issues", "curator.own_checks", "curator.labels", "curator.options", "curator.progress",
         "curator.recipe", "curator.recipe_model", "curator.recipe_text",
@@ -170,6 +170,7 @@ ONLY_FROM = {
     "curator.checking": (*SCREEN, "curator.python", "curator.show"),
     "curator.attributing": (*SCREEN, "curator.reporting"),
     "curator.calibrating": (*SCREEN, "curator.reporting"),
+    "curator.choosing": SCREEN,
     "curator.curving": SCREEN,
     "curator.exploring": SCREEN,
     "curator.kinds": SCREEN,
@@ -185,6 +186,7 @@ ONLY_FROM = {
     "curator.impact.design": (
         "curator.facts", "curator.impact.measure", "curator.impact.outside",
         "curator.impact.lengths", "curator.impact.placebo", "curator.impact.shown", "curator.impact.trials",
+        "curator.impact.row_choice",
         "curator.plan", "curator.trainers",
         "curator.attributing", "curator.candidates", "curator.choosing", "curator.curving", "curator.exploring", "curator.kinds",
         "curator.rivals", "curator.scoring",
