@@ -328,7 +328,11 @@ class _Sheet:
         owner = self._owner(hash_)
         if row in self.now and (owner is None or owner == row):
             return True  # changed meanwhile, to be told as a conflict
-        hint = f"; its base_hash is that of row {owner}, so the id was changed" if owner else ""
+        hint = (
+            f"; its base_hash is that of row {owner}, so the id was changed: write it back"
+            if owner
+            else ""
+        )
         near = "" if owner else nearest_name(row, self.rows["id"].to_pylist())
         self._fault(record["source_line"],
                     f"id {row!r} is not the row that was exported here{hint}{near}"

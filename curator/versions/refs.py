@@ -107,6 +107,11 @@ def latest(folder: Folder, branch: str) -> RefEntry | None:
     return entry(folder, branch, known[-1]) if known else None
 
 
+def newest(folder: Folder, branch: str) -> RefEntry:
+    """Read the newest entry of a branch that is there, also where earlier ones are missing."""
+    return entry(folder, branch, max(numbers(folder, branch)))
+
+
 def _complete(folder: Folder, branch: str) -> list[int]:
     known = numbers(folder, branch)
     if known and known != list(range(1, known[-1] + 1)):
@@ -114,8 +119,9 @@ def _complete(folder: Folder, branch: str) -> list[int]:
         last = entry(folder, branch, known[-1])
         raise StoreError(
             f"{HEADS}/{branch}: entries {missing} of {known[-1]} are missing, so the history of "
-            "this branch has a gap; put the files back from a backup. Nothing else is lost: its "
-            f"newest version is {last.version}, which a new branch can be set to"
+            "this branch has a gap; put the files back from a backup. Nothing else is lost: "
+            f"without one, `curator branch NAME {last.version}` starts a branch at its newest "
+            f"version, and then the folder {HEADS}/{branch} can be removed"
         )
     return known
 

@@ -331,7 +331,8 @@ class Store:
 
     def branches(self) -> dict[str, str]:
         """Give the version id each branch points at, by name."""
-        return {n: self.entries(n)[-1].version for n in refs.names(self.folder, refs.HEADS)}
+        heads = refs.names(self.folder, refs.HEADS)
+        return {name: refs.newest(self.folder, name).version for name in heads}
 
     def tags(self) -> dict[str, str]:
         """Give the version id each tag names, by name."""

@@ -1,5 +1,6 @@
 import json
 import platform
+import shutil
 
 import pytest
 
@@ -145,11 +146,16 @@ def test_a_gap_in_a_branch_is_said_with_what_is_not_lost(store, two, tmp_path):
     _, second = two
     (tmp_path / "store/refs/heads/main/00000001").unlink()
 
-    with pytest.raises(StoreError, match=rf"entries \[1\] of 2 are missing.*{second.id}"):
+    with pytest.raises(StoreError, match=rf"entries \[1\] of 2.*curator branch NAME {second.id}"):
         store.head()
     again = open_store(tmp_path / "store", create=False)
     again.branch("rescued", second.id)
     assert second == again.head("rescued")
+    assert {"main": second.id, "rescued": second.id} == again.branches()
+    shutil.rmtree(tmp_path / "store/refs/heads/main")
+    assert [second.id] == [
+        v.id for v in open_store(again.address, create=False).ancestry("rescued")
+    ][:1]
 
 
 @pytest.mark.usefixtures("two")
