@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import connectors
 import finetune
 from curator import schema
+from curator.benchmarks import benchmark_items
 from curator.errors import MeasureError, StepError
 from curator.near import Pairs, choose_shingles, near_pairs
 from curator.outside import OUTSIDE
@@ -322,6 +323,7 @@ class Context:
             "classes": self.classes,
             "embeddings": self.embeddings,
             "outside": lambda _: OUTSIDE,
+            "benchmark": lambda _: partial(benchmark_items, base=self.base),
             "losses": lambda _: self.losses,
             "set_probabilities": self.set_probabilities,
             "label_names": self.label_names,

@@ -32,6 +32,7 @@ REASONS = {
     "exact_duplicate": "exact duplicate",
     "near_duplicate": "near-duplicate",
     "leak": "near-duplicate of a frozen row",
+    "contamination": "stands in a benchmark",
     "semantic_duplicate": "same meaning as a kept row",
     "semantic_leak": "same meaning as a frozen row",
     "label": "suspected label error",

@@ -23,7 +23,7 @@ HARMS = (
 """What an issue does, the worst first."""
 
 _BY_HARM: tuple[tuple[str, ...], ...] = (
-    ("leak", "label_in_text"),
+    ("leak", "contamination", "label_in_text"),
     (),  # whatever begins with personal_
     (
         "label", "label_conflict", "empty", "tag_fault", "span_boundary", "surface_conflict",

@@ -15,7 +15,9 @@ from typing import Any, Literal
 import pyarrow as pa
 
 import augmenters
+from curator.benchmarks import benchmark_faults
 from curator.checks.composition import composition
+from curator.checks.contamination import CONTAMINATION, contaminated
 from curator.checks.drift import drift
 from curator.checks.duplicates import duplicates, guard_notes
 from curator.checks.instructions import ISSUES as INSTRUCTION_ISSUES
@@ -115,6 +117,20 @@ def drop_leaks(rows: pa.Table, findings: pa.Table) -> Rule:
     return Rule({"leak": "drop"})
 
 
+def drop_contaminated(
+    rows: pa.Table, findings: pa.Table, *, action: TextAction = "drop"
+) -> Rule:
+    """Drop training rows in which a benchmark stands, or keep them.
+
+    Args:
+        rows: Row table.
+        findings: What the check found.
+        action: drop, keep (findings only), or annotate, which is not there yet.
+    """
+    del rows, findings
+    return Rule({CONTAMINATION: "drop"} if action == "drop" else {})
+
+
 def hide_personal(rows: pa.Table, findings: pa.Table, *, action: Hiding = "mask") -> Rule:
     """Edit texts in which personal data stands, or drop their rows.
 
@@ -173,6 +189,7 @@ STEPS: dict[str, StepKind] = {
     "clean": StepKind(clean, tidy, version=1, serving=fix_texts),
     "duplicates": StepKind(duplicates, drop_duplicates, version=2, notes=guard_notes),
     "leaks": StepKind(leaks, drop_leaks, version=1),
+    "decontaminate": StepKind(contaminated, drop_contaminated, version=1),
     "semantic_duplicates": StepKind(
         semantic_duplicates, act, version=1, issues=SEMANTIC_ISSUES, notes=guard_notes
     ),
@@ -279,6 +296,8 @@ def bind_step(
     options, faults = bind(f"step {name!r}", STEPS[name].options(), given)
     if name == "personal_data" and not faults:
         faults += personal_faults(options, base)
+    if name == "decontaminate" and not faults:
+        faults += benchmark_faults(options, base)
     if name == "map_labels" and not faults:
         faults += map_faults(options)
     if name in ("label_errors", "label_sets"):

@@ -193,10 +193,10 @@ def _chunk_sets(texts: pl.Series, size: int, *, words: bool) -> tuple[IntArray, 
     """Give starts, shape (m + 1,), and the 48-bit hashes of each text's set, ascending."""
     tokens, lengths = _word_tokens(texts) if words else _character_tokens(texts)
     counts = np.maximum(lengths - size + 1, 0)
-    grams = _mix(_grams(tokens, lengths, size))
+    runs = _mix(grams(tokens, lengths, size))
     short = np.flatnonzero(lengths < size)
     owners = np.concatenate([np.repeat(np.arange(len(lengths)), counts), short])
-    hashes = np.concatenate([grams, _whole(tokens, lengths, short, size)])
+    hashes = np.concatenate([runs, _whole(tokens, lengths, short, size)])
     keys = np.sort((owners.astype(np.uint64) << _HASH_BITS) | (hashes >> np.uint64(16)))
     keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
     sizes = np.bincount((keys >> _HASH_BITS).astype(np.int64), minlength=len(lengths))
@@ -233,7 +233,7 @@ def _word_counts(texts: pl.Series) -> IntArray:
     return counts.to_numpy().astype(np.int64)
 
 
-def _grams(tokens: KeyArray, lengths: IntArray, size: int) -> KeyArray:
+def grams(tokens: KeyArray, lengths: IntArray, size: int) -> KeyArray:
     """Hash every run of `size` tokens that lies within one text, in order."""
     places = max(len(tokens) - size + 1, 0)
     rolling = tokens[:places].copy()

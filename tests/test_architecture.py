@@ -99,7 +99,7 @@ LAYERS = (
         "curator.suspects",
     ),
     (
-        "curator.benchmarks", "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
+        "curator.benchmarks", "curator.benchmarks", "curator.doctor", "curator.edit_cells", "curator.foreign", "curator.guessing",
         "curator.outside",
         "curator.init", "curator.issues", "curator.own_checks", "curator.labels", "curator.options", "curator.progress",
         "curator.recipe", "curator.recipe_model", "curator.recipe_text",

@@ -111,7 +111,7 @@ def _units(rows: pa.Table, graph: TextGraph) -> dict[str, list[_Unit]]:
     """Gather training rows by label and text, longest text first; one text is one unit."""
     task = task_of(rows)
     count = rows.num_rows
-    targets = task.target_text(rows).to_pylist() if task.has_label else [""] * count
+    targets = task.target_text(rows).to_pylist() if task.relabelled else [""] * count
     ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
     members: dict[str, dict[int, list[int]]] = {}
     for at in sorted(range(count), key=ids.__getitem__):
