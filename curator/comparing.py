@@ -1,6 +1,7 @@
 """Compare two versions by name: find their spec and common root, measure, claim.
 
-The spec comes from a recipe where one is given, else from the run that made the second version.
+The spec comes from a recipe where one is given, else from the run that made the second version, or
+the nearest one before it (people's edits and verdicts are no run).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def compare(
         a: Version, branch or tag without the change.
         b: The one with it.
         tier: probe or top-layers; None takes the dearest of the spec.
-        recipe: Gives the spec; None takes the one kept with b.
+        recipe: Gives the spec; None takes the one kept with b, or nearest before it.
         progress: Told what happens.
 
     Returns:
@@ -118,12 +119,12 @@ def spec_and_context(
     recipe: Path | Recipe | None,
     progress: Progress,
 ) -> tuple[MeasureSpec, Context]:
-    """Give what a comparison of two versions rests on: a recipe's, else what is kept with `after`.
+    """Give what a comparison rests on: a recipe's, else that of the run nearest before `after`.
 
     Raises:
-        MeasureError: No recipe is given, and no run is known that made `after`.
+        MeasureError: No recipe is given, and no run is known of `after` or a version before it.
     """
-    spec, language, base = _spec(store, after, recipe)
+    spec, language, base = _spec(store, after, recipe, progress)
     context = Context(
         cache=store.cache,
         root=store.rows(root_of(store, before)),
@@ -143,15 +144,20 @@ def root_of(store: Store, version: Version) -> Version:
 
 
 def _spec(
-    store: Store, version: Version, recipe: Path | Recipe | None
+    store: Store, version: Version, recipe: Path | Recipe | None, progress: Progress
 ) -> tuple[MeasureSpec, str | None, Path]:
     if recipe is not None:
         loaded = recipe if isinstance(recipe, Recipe) else load(recipe)
         return loaded.measure or MeasureSpec(), loaded.language, loaded.base
-    about = find_about(store, version.id)
-    if about is None:
-        raise MeasureError(
-            f"no run is known that made version {version.id[:12]}, so its spec is not known; "
-            "name a recipe with --recipe"
-        )
-    return about.measure or MeasureSpec(), about.language, about.base
+    for before in store.ancestry(version):
+        if (about := find_about(store, before.id)) is not None:
+            if before.id != version.id:
+                progress.say(
+                    f"measure no recipe made {version.short} ({version.step.name}); the spec is "
+                    f"that of the run that made {before.short}, before it"
+                )
+            return about.measure or MeasureSpec(), about.language, about.base
+    raise MeasureError(
+        f"no run is known that made version {version.short} or one before it, so the spec is not "
+        "known; name a recipe with --recipe"
+    )
