@@ -23,6 +23,7 @@ from curator.annotating_consensus import (
     RELABEL,
     answers_of,
     consensus,
+    rating_findings,
     verdict_findings,
 )
 from curator.annotating_forms import Form, asked_hash, form_of
@@ -227,7 +228,7 @@ def decide_reviews(
         verdicts = consensus(given, min_answers=min_answers, combine=form.combine)
     rows = store.rows(base)
     settled, conflicts, now = _settled(verdicts, rows, form)
-    findings = verdict_findings(settled, now)
+    findings = pa.concat_tables([verdict_findings(settled, now), rating_findings(given, now)])
     change: Action = "relabel" if task_named(base.task).relabelled else "edit"
     rule = Rule({RELABEL: change, DROP: "drop"})
     made = decide(rows, findings, rule, step=STEP)

@@ -416,7 +416,7 @@ def _warnings(told: Pushed) -> list[str]:
         (told.foreign, "tasks of the project were not pushed by Curator; they are left alone"),
         (
             told.strange,
-            "tasks are about rows that are not in this version: they left it, or are another store's",
+            "tasks are about rows that this version does not hold: gone, or of another store",
         ),
         (told.held, "tasks are about rows that changed, and somebody has begun with them: held"),
         (told.gone, "tasks were deleted on the server; they count, and are not made again"),

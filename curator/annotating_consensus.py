@@ -9,17 +9,21 @@ The table of answers is the seam: any other consensus reads it and gives VERDICT
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curator import schema
+from curator.voting import vote_ratings
 
 CHECK = "annotators"
 RELABEL, DROP, AMBIGUOUS = "review", "review_drop", "review_ambiguous"
 """Issue types of verdicts: another label (or the given one, unflagged), drop, cannot be told."""
+
+RATING = "review_rating"
+"""Issue type that keeps how people rated a row's answer; it asks for nothing."""
 
 Combine = Callable[[Sequence[str]], tuple[str | None, float]]
 
@@ -165,4 +169,31 @@ def verdict_findings(verdicts: pa.Table, labels: Mapping[str, str]) -> pa.Table:
         }
         for one in verdicts.to_pylist()
         if one["verdict"] != "open" and one["row_id"] in labels
+    )
+
+
+def rating_findings(answers: pa.Table, row_ids: Collection[str]) -> pa.Table:
+    """Give the median rating of each of some rows, as findings that ask for nothing.
+
+    Args:
+        answers: ANSWER_SCHEMA.
+        row_ids: Rows that are still there.
+
+    Returns:
+        FINDING_SCHEMA; score: the median, 1 to 5.
+    """
+    rated: dict[str, list[int]] = {}
+    for answer in answers.to_pylist():
+        if answer["rating"] is not None and answer["row_id"] in row_ids:
+            rated.setdefault(answer["row_id"], []).append(answer["rating"])
+    return schema.findings(
+        {
+            "row_id": row_id,
+            "issue_type": RATING,
+            "score": float(str(vote_ratings(given).value)),
+            "evidence": "rated " + ", ".join(map(str, given)),
+            "check": CHECK,
+            "flagged": False,
+        }
+        for row_id, given in sorted(rated.items())
     )

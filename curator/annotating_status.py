@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from curator.annotate import state_of
 from curator.annotating_consensus import answers_of, consensus
+from curator.annotating_forms import form_of
 from curator.annotating_log import State, current_answers
 from curator.versions.store import Store
 
@@ -140,13 +141,14 @@ def status_of(store: Store, project: str | None = None) -> Status:
     for answer in listed:
         by_row.setdefault(answer["row_id"], []).append(answer)
     several = [found for found in by_row.values() if len(found) > 1]
+    combine = form_of(store.head().task).combine
     answered = sum(row in by_row for row in state.asked)
     return Status(
         tasks=_counted(asked.control for asked in state.asked.values()),
         answered=answered,
         left=len(state.asked) - answered,
         events=_counted(event["kind"] for event in state.events),
-        verdicts=_counted(consensus(answers)["verdict"].to_pylist()),
+        verdicts=_counted(consensus(answers, combine=combine)["verdict"].to_pylist()),
         agreed=share_of([len({(a["decision"] == "drop", a["value"]) for a in found}) == 1
                          for found in several]),
         with_suggestion=share_of([_is_suggested(a) for a in listed if a["control"] == "open"]),

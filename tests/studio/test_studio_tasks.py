@@ -206,6 +206,11 @@ def test_answers_are_rated_and_rewritten(corpus):
     comes_back_whole(desk, 4)
     place = {a.task: row for row, a in asked_by(desk).items()}
     now = merged(desk, {"drop": 1, "edit": 1})
+    rated = [f for f in desk.store.findings("reviews").to_pylist()
+             if f["issue_type"] == "review_rating"]  # fmt: skip
+    assert [(place[tasks[broken]], 1.0), (place[tasks[copied]], 2.0)] == sorted(
+        ((f["row_id"], f["score"]) for f in rated), key=lambda pair: pair[1]
+    )
     assert better == now[place[tasks[broken]]]["messages"][-1]["content"]
     assert place[tasks[copied]] not in now
 
