@@ -161,9 +161,7 @@ class Context:
         if self._projection is None:
             train = self.root.filter(pc.equal(self.root["split"], "train"))
             texts = sorted(set(task_of(train).input_text(train).to_pylist()))
-            # An encoder's vectors are squeezed; those of TF-IDF are reduced already, and squeezed
-            # again they can no longer fit many classes, nor their wrong labels.
-            asked = {} if self.is_encoder else {"dimensions": self.model.dimensions}
+            asked = self._axes(len(task_of(train).labels(train)))
             key = schema.hash_fields(self.model.revision, *texts, *asked.values())
             path = self.cache / "models" / f"projection-{key}.npz"
             if path.exists():
@@ -173,6 +171,15 @@ class Context:
                 self._projection = finetune.fit_projection(self.embed(texts), **asked)
                 self._projection.save(path)
         return self._projection
+
+    def _axes(self, classes: int) -> dict[str, int]:
+        """Ask for more axes than the usual where n-grams have to tell more classes apart.
+
+        The means of k classes span k - 1 directions, and n-grams lie in no fewer; an encoder's
+        vectors keep the usual number, so that what was fitted on them stays.
+        """
+        most = min(classes, self.model.dimensions)
+        return {"dimensions": most} if not self.is_encoder and most > finetune.PROBE_AXES else {}
 
     def pairs(self, rows: pa.Table) -> Pairs:
         """Find near-duplicate pairs among rows, by position, at Jaccard >= 0.7."""

@@ -13,7 +13,7 @@ from .label_sets import crossfit_sets
 from .metrics import calibration_error as chance_error
 from .metrics import exact_share, macro_f1, micro_f1, span_macro_f1
 from .panel import Panel, ask_panel
-from .probe import Projection, fit_projection, load_projection
+from .probe import PROBE_AXES, Projection, fit_projection, load_projection
 from .records import read_record
 from .spec import FitSpec, default_spec
 from .tagger import Tagged, crossfit_tags
@@ -24,6 +24,7 @@ from .trial import Trial, as_values, try_model
 __all__ = [
     "CACHE_BYTES",
     "POOLINGS",
+    "PROBE_AXES",
     "AnswerLosses",
     "CausalModel",
     "CrossFit",

@@ -21,6 +21,9 @@ from .keys import FloatArray, IntArray, KeyArray, hash_parts, normals, uniform
 from .shards import write_whole
 from .spec import FitSpec
 
+PROBE_AXES = 96
+"""Axes that a probe sees where nobody asks for more."""
+
 PREDICT_ROWS = 256
 """Rows per product when predicting, blank rows added: a row's bits do not depend on its company."""
 
@@ -65,7 +68,7 @@ def load_projection(path: Path) -> Projection:
         raise FitError(f"{path}: no projection can be read here ({error}); fit it again") from error
 
 
-def fit_projection(embeddings: FloatArray, *, dimensions: int = 96) -> Projection:
+def fit_projection(embeddings: FloatArray, *, dimensions: int = PROBE_AXES) -> Projection:
     """Fit the map to the leading principal axes, scaled so that a mapped row has mean square 1.
 
     Args:
