@@ -76,8 +76,8 @@ class Context:
     root: Rows of the chain's import version: features that are fitted are fitted on these.
     model_name: As in the recipe; None takes the default of the language.
     encoder: Where it was opened already, as by `find_encoder`.
-    """
     tree: What stands above each label, as the recipe's labels file says.
+    """
 
     cache: Path
     root: pa.Table
@@ -86,8 +86,8 @@ class Context:
     base: Path
     progress: Progress = SILENT
     encoder: finetune.Encoder | None = None
-    counters: Counters = field(default_factory=Counters)
     tree: Mapping[str, str] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
     _model: Any = None
     _terms: Any = None
     _projection: Any = None
@@ -335,9 +335,9 @@ class Context:
             "set_probabilities": self.set_probabilities,
             "label_names": self.label_names,
             "tagged": self.tagged,
+            "tree": lambda _: self.tree,
         }
         return providers[name](rows)
-            "tree": lambda _: self.tree,
 
     def _kept(self, kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
         path = self.cache / kind / f"{key}.npz"
