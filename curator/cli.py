@@ -280,19 +280,23 @@ def restore(
 def measure(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     a: Ref,
     b: Ref,
-    tier: Annotated[str | None, typer.Option(help="probe or top-layers.")] = None,
+    tier: Annotated[str | None, typer.Option(help="probe, top-layers or all-layers.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")] = None,
     scores: measuring.ScoreFiles = None,
     train_with: measuring.TrainWith = None,
     seeds: measuring.Seeds = None,
     time_limit: measuring.TimeLimit = None,
     files: measuring.Files = "jsonl",
+    cross_validate: measuring.Folds = None,
     kind_of_change: Annotated[
         bool, typer.Option(help="Also claim it of this kind of change, other rows chosen.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what the change from version A to version B did to the model, with its error bar."""
+    if cross_validate is not None:
+        judging.explore(a, b, cross_validate, tier or "probe", recipe, as_json)
+        return
     if kind_of_change:
         measuring.wider(
             a, b, tier=tier, recipe=recipe, trains=scores or train_with, as_json=as_json

@@ -66,7 +66,7 @@ def compare(
         store: Holds both.
         a: Version, branch or tag without the change.
         b: The one with it.
-        tier: probe or top-layers; None takes the dearest of the spec.
+        tier: probe, top-layers or all-layers; None takes the dearest of the spec.
         recipe: Gives the spec; None takes the one kept with b, or nearest before it.
         progress: Told what happens.
 

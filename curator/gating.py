@@ -39,7 +39,7 @@ def measure(
         store: Holds both.
         a: Version, branch or tag without the change.
         b: The one with it.
-        tier: probe or top-layers; None takes the dearest of the spec.
+        tier: probe, top-layers or all-layers; None takes the dearest of the spec.
         recipe: Gives the spec; None takes the one kept with b.
         by: Who trains instead of us; None where we do.
         looks: When to look at more seeds.
@@ -88,7 +88,7 @@ def gate(
         a: Version, branch or tag that stands.
         b: The one that wants its place.
         rules: Margin, protected classes, level.
-        tier: probe or top-layers; None takes the dearest of the spec.
+        tier: probe, top-layers or all-layers; None takes the dearest of the spec.
         recipe: Gives the spec; None takes the one kept with b.
         by: Who trains instead of us.
         progress: Told what happens.

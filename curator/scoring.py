@@ -60,7 +60,7 @@ def scores(
     Args:
         store: Holds the version.
         ref: Version, branch or tag.
-        tier: probe or top-layers.
+        tier: probe, top-layers or all-layers.
         recipe: Gives the spec; None takes the one kept with the version.
         progress: Told what happens.
 

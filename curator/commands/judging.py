@@ -99,7 +99,7 @@ def rivals(
 
 def scores(
     version: Of = "main",
-    tier: Annotated[str, typer.Option(help="probe or top-layers.")] = "probe",
+    tier: Annotated[str, typer.Option(help="probe, top-layers or all-layers.")] = "probe",
     recipe: Recipe = None,
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
@@ -158,13 +158,15 @@ def rescore(
 def explore(
     a: Ref,
     b: Ref,
+    folds: Annotated[int, typer.Option(help="Parts of the training rows, by group.")] = 5,
+    tier: Annotated[str, typer.Option(help="probe, top-layers or all-layers.")] = "probe",
     recipe: Recipe = None,
     as_json: Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Screen a change on held-out training rows: as often as you like, no test row is spent."""
     from curator.exploring import explore as screen
 
-    found = screen(store_here(), a, b, recipe=recipe, progress=progress())
+    found = screen(store_here(), a, b, folds=folds, tier=tier, recipe=recipe, progress=progress())
     print_json(found) if as_json else show.say(found["sentence"])
 
 

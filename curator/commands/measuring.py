@@ -35,6 +35,13 @@ Seeds = Annotated[
 TimeLimit = Annotated[
     float | None, typer.Option(help="Seconds one run of --train-with may take; else no limit.")
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Screen on K parts of the training rows instead (see explore): no test row is spent.",
+    ),
+]
 Files = Annotated[str, typer.Option(help="Files of --train-with: jsonl, csv or parquet.")]
 
 _HUNDRED = 100
@@ -73,7 +80,7 @@ def gate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     margin: Annotated[
         float | None, typer.Option(help="Largest loss that does not matter, in points (1 = 1 %).")
     ] = None,
-    tier: Annotated[str | None, typer.Option(help="probe or top-layers.")] = None,
+    tier: Annotated[str | None, typer.Option(help="probe, top-layers or all-layers.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Take the spec from this recipe.")] = None,
     protect: Annotated[
         list[str] | None,

@@ -182,7 +182,7 @@ def prepare(
     Args:
         before: The version without the change.
         after: The version with it.
-        tier: probe or top-layers.
+        tier: probe, top-layers or all-layers.
         spec: Margin, metric, method.
         context: Features and caches of their chain.
         looks: When it will be looked at.

@@ -136,6 +136,26 @@ def test_exploring_charges_nothing_and_looks_at_no_test_row(curator, made):
     assert [] == store.records("ledger")
 
 
+def test_measure_cross_validates_on_training_rows_by_group_in_as_many_parts_as_asked(curator, made):
+    said = curator(
+        made.folder, "measure", "main~2", "main~1", "--cross-validate", "3", "--tier", "probe",
+        "--json",
+    )  # fmt: skip
+    assert 0 == said.code, said.err
+    found = said.json()
+
+    assert ("screen", 3, "probe") == (found["kind"], found["folds"], found["tier"])
+    assert [] == open_store(made.folder / ".curator", create=False).records("ledger")
+    for words, told in (
+        (["--cross-validate", "1"], "1 folds; expected 2 up to the number of groups"),
+        (["--cross-validate", "3", "--tier", "dear"], "explore has no tier 'dear'"),
+        (["--cross-validate", "3", "--tier", "top-layers"], "take --tier probe"),
+    ):
+        refused = curator(made.folder, "measure", "main~2", "main~1", *words)
+        assert 1 == refused.code
+        assert told in refused.err
+
+
 def test_corrected_test_labels_score_every_stored_comparison_again_without_a_fit(curator, made):
     assert 0 == curator(made.folder, "measure", "main~2", "main~1").code
     for row in made.test[:6]:
