@@ -45,6 +45,8 @@ from bank import (
 from scipy import stats
 
 from curator.impact.placebo import ENOUGH, PLACEBOS
+from curator.impact.row_choice import DRAWS, LEFT_OUT, what_a_row_moves, widened
+from curator.impact.row_choice import SEEDS as ROW_SEEDS
 from curator.impact.sequence import LAST_SHARE, LOOKS, MOST_SEEDS, standing
 from curator.impact.statistics import Estimate, crossed
 from curator.impact.touched import (
@@ -64,6 +66,7 @@ POWER = {"fix3": 0.74, "fix10": 0.99, "half": 0.92}
 ARMS = (*NOTHING, "fix1", *POWER)
 FEW_NOTHING = ("few_drop2", "few_plc2", "few_plc4")
 FEW_POWER = ("starve2", "feed2", "starve4", "feed4")
+FEW_STRONG = ("starve2s", "feed2s", "starve4s", "feed4s")
 SIDES = {
     "drop1": ("base", "drop1"), "repl1": ("base", "repl1"), "plc10": ("plc10a", "plc10b"),
     "fix1": ("base", "fix1"), "fix3": ("base", "fix3"), "fix10": ("base", "fix10"),
@@ -71,10 +74,13 @@ SIDES = {
     "few_plc2": ("few_plc2a", "few_plc2b"), "few_plc4": ("few_plc4a", "few_plc4b"),
     "starve2": ("base", "starved2"), "feed2": ("starved2", "base"),
     "starve4": ("base", "starved4"), "feed4": ("starved4", "base"),
+    "starve2s": ("base", "strong2"), "feed2s": ("strong2", "base"),
+    "starve4s": ("base", "strong4"), "feed4s": ("strong4", "base"),
 }  # fmt: skip
 """Both sides of each change, by the names of their sets."""
 
-STARVED = 0.65  # of a touched class's rows leave: about 30 points of its test rows
+STARVED = 0.65  # of a touched class's rows leave: about 26 points of its test rows
+STRONG = 0.75  # about 30 points
 PRECISIONS = (0.1, 0.3)
 
 
@@ -92,7 +98,15 @@ def main() -> int:
     found = list(planned(folder, args.replicates, make, seconds=args.seconds))
     if not found:
         return 0
-    met = [*errors(found), *halves(found), *pairing(found), *placebos(found), *few(found)]
+    met = [*errors(found), *halves(found), *pairing(found), *placebos(found)]
+    # What rows of touched classes move, of the same base sets: kept apart, as they came later.
+    rows = partial(row_choices, pool, heads, found)
+    print("touched classes: beyond the choice of rows")
+    chosen = list(
+        planned(args.cache / "banks" / "probe-rows", len(found), rows, seconds=args.seconds)
+    )
+    both = [a | b for a, b in zip(found, chosen, strict=False)]
+    met += few(both) if both else []
     return 0 if all(met) else 1
 
 
@@ -156,6 +170,73 @@ def few_sets(
         "few_plc4a": without(four, 0.2), "few_plc4b": without(four, 0.2),
         "starved2": without(two, STARVED), "starved4": without(four, STARVED),
     }  # fmt: skip
+
+
+def row_choices(pool: Corpus, heads: Heads, found: list[Arrays], number: int) -> Arrays:
+    """Train the base set of a replicate with a few rows of its touched classes left out."""
+    rng = np.random.default_rng([4, number])
+    order = rng.permutation(len(pool.texts))
+    k = len(pool.classes)
+    base = np.concatenate([order[pool.truth[order] == c][:PER_CLASS] for c in range(k)])
+    test = left_after(order, base)[:MANY_ROWS]
+    wrong = rng.permutation(base)[: len(base) // 10]
+    noisy = moved_labels(pool.truth, wrong, k, rng)
+    four = rng.permutation(k)[:4]
+    sets = whole_sets(base, wrong, rng) | few_sets(base, noisy, four, rng)
+    whole = found[number]
+    if not np.array_equal(four, whole["four"]):
+        raise ValueError(f"replicate {number} is not the one that was kept: other touched classes")
+    own = np.random.default_rng([5, number])
+    arrays: Arrays = {}
+    for some in (2, 4):
+        strong = left_after(base, _few_of(base, noisy, four[:some], STRONG, own))
+        found_right = [heads.right(plain(strong, noisy), test, seed) for seed in range(MOST_SEEDS)]
+        arrays[f"strong{some}"] = np.packbits(found_right, axis=1)
+        for name in ("base", f"few_plc{some}a"):
+            moved = [
+                _moved(heads, sets[name], noisy, four[:some], test, right(whole, name), own)
+                for _ in range(DRAWS)
+            ]
+            arrays[f"rows{some}_{name}"] = np.stack(moved)
+    for name, rows in sets.items():
+        arrays[f"held_{name}"] = np.array([(noisy[rows] == c).sum() for c in four])
+    for name in ("strong2", "strong4"):
+        gone = [round(STRONG * n) for n in arrays["held_base"]]
+        some = int(name[-1])
+        arrays[f"held_{name}"] = arrays["held_base"] - np.array(gone) * (np.arange(4) < some)
+    for name, (before, after) in SIDES.items():
+        if before in sets and after in sets:
+            changed = np.setxor1d(sets[before], sets[after])
+            arrays[f"changed_{name}"] = np.array([(noisy[changed] == c).sum() for c in four])
+    return arrays
+
+
+def _few_of(
+    rows: np.ndarray,
+    noisy: np.ndarray,
+    classes: np.ndarray,
+    share: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw this share of each class's rows, at least one."""
+    of_class = [rng.permutation(rows[noisy[rows] == c]) for c in classes]
+    return np.concatenate([r[: max(1, round(share * len(r)))] for r in of_class])
+
+
+def _moved(
+    heads: Heads,
+    rows: np.ndarray,
+    noisy: np.ndarray,
+    classes: np.ndarray,
+    test: np.ndarray,
+    whole: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Give what leaving a few rows of each class out moves inside it, shape (seeds, classes)."""
+    kept = plain(left_after(rows, _few_of(rows, noisy, classes, LEFT_OUT, rng)), noisy)
+    truth = heads.truth[test]
+    moved = [heads.right(kept, test, seed) - whole[seed] for seed in range(ROW_SEEDS)]
+    return np.array([[d[truth == c].mean() for c in classes] for d in moved])
 
 
 def with_placebos(
@@ -286,7 +367,7 @@ def placebos(found: list[Arrays]) -> list[bool]:
 def few(found: list[Arrays]) -> list[bool]:
     """Changes of two and four classes on 3,000 rows: called where one of the touched ones is."""
     met, n = [], len(found)
-    for name in (*FEW_NOTHING, *FEW_POWER):
+    for name in (*FEW_NOTHING, *FEW_POWER, *FEW_STRONG):
         every = [touched(a, name) for a in found]
         # A class of fewer than 20 test rows is not measurable: it can be called in no case.
         claims = [[c for c in one if c.effect is not None] for one in every]
@@ -314,14 +395,32 @@ def touched(arrays: Arrays, name: str) -> tuple[PartClaim, ...]:
     """Claim what the shipped looks would of the touched classes, on all 3,000 rows."""
     found, classes = difference(arrays, name), arrays["test"].astype(np.int64)
     labels, four = [str(k) for k in classes], [str(k) for k in arrays["four"]]
-    names = four[:2] if name.endswith("2") else four
+    names = four[:2] if "2" in name else four
     for seeds, share in LOOKS:  # noqa: B007 - the last one is used below
         whole = crossed(found[:seeds], classes)
         parts = class_parts(found[:seeds], labels, names)
+        parts = beyond_rows(arrays, name, parts, names)
         if is_done(whole, parts):
             break
     claim = claim_touched(parts, None, alpha=ALPHA, share=share, margin=MARGIN)
     return claim.classes
+
+
+def beyond_rows(
+    arrays: Arrays, name: str, parts: Sequence[Part], names: Sequence[str]
+) -> tuple[Part, ...]:
+    """Widen the claims by the choice of rows, as the product does before it calls one."""
+    some, (before, after) = len(names), SIDES[name]
+    held = np.maximum(arrays[f"held_{before}"], arrays[f"held_{after}"])[:some]
+    one = {"plc": f"few_plc{some}a"}.get(name[4:7], "base")
+    moved = arrays[f"rows{some}_{one}"]
+    few = [max(1, round(LEFT_OUT * n)) for n in held]
+    choice = what_a_row_moves(moved, few, held.tolist())
+    changed = arrays.get(f"changed_{name}", abs(arrays[f"held_{before}"] - arrays[f"held_{after}"]))
+    at = {class_: k for k, class_ in enumerate(names)}
+    if choice is None:
+        return tuple(parts)
+    return tuple(widened(p, choice, int(changed[at[p.name]]), int(held[at[p.name]])) for p in parts)
 
 
 def is_done(whole: Estimate, parts: Sequence[Part], margin: float = MARGIN) -> bool:

@@ -41,6 +41,7 @@ from curator.impact.ledger import Look, charge, counted, now, percent, uses
 from curator.impact.lengths import with_equal_epochs
 from curator.impact.placebo import kind_of_change, placebo
 from curator.impact.planning import default_margin, planned_effect
+from curator.impact.row_choice import with_row_choice
 from curator.impact.sequence import (
     LAST_SHARE,
     LOOKS,
@@ -60,7 +61,7 @@ from curator.versions.store import Store
 
 WHOLE_CHAIN = "whole chain"
 SINCE_TAG = "since tag"
-MEASURE_VERSION = 7
+MEASURE_VERSION = 8
 PLACEBO_VERSION = 2
 
 
@@ -119,7 +120,7 @@ def measure_pair(
         store: Holds both.
         a: The version without the change.
         b: The one with it.
-        tier: probe or top-layers.
+        tier: probe, top-layers or all-layers.
         spec: Margin, metric, method.
         context: Features and caches of their chain.
         looks: When to look; `FIXED` trains a fixed number of seeds.
@@ -306,7 +307,8 @@ def _finish(
     charge(store, _charged(one, ready.fit.tier, touched=one.plan == LOOKS))
     counted = len(one.found.seeds) if one.found else 0
     found = finish(ready, context, seeds=one.seeds(), counted=counted, keep=keep)
-    return with_equal_epochs(found, ready, context)
+    found = with_equal_epochs(found, ready, context)
+    return with_row_choice(found, ready, context) if one.plan == LOOKS else found
 
 
 def _charged(one: _Asked, tier: str, *, touched: bool) -> Look:

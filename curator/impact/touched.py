@@ -37,6 +37,9 @@ from curator.impact.statistics import (
 Row = tuple[str, str, float]
 """What a fit sees of a training row: input, label, weight."""
 
+WIDE = "beyond what a random choice of as many rows of these classes moves"
+NARROW = "of these rows: what another choice of rows would move is not in these intervals"
+
 RestOutcome = Literal["not_worse", "worse", "not_shown"]
 
 
@@ -66,17 +69,25 @@ class Part:
     """A part of the test rows: a touched class, or all rows of the untouched.
 
     estimate: None where the part has too few rows to carry one.
+    row_choice: Standard deviation that the choice of changed rows adds, in the estimate's variance
+        already; None where it was not asked, as nothing is called or we did not train.
     """
 
     name: str
     rows: int
     estimate: Estimate | None
+    row_choice: float | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Part:
         """Read a part back from JSON values."""
         estimate = values["estimate"]
-        return cls(values["name"], values["rows"], Estimate(**estimate) if estimate else None)
+        return cls(
+            values["name"],
+            values["rows"],
+            Estimate(**estimate) if estimate else None,
+            values.get("row_choice"),
+        )
 
 
 def class_parts(
@@ -146,6 +157,8 @@ class PartClaim:
     effect, low, high: Inside the class, with the interval at level 1 - alpha; None where it has
         too few test rows.
     verdict: A function of the interval, or `not_measurable`.
+    row_choice: Standard deviation from the choice of changed rows, in the interval; None where it
+        was not asked.
     """
 
     name: str
@@ -155,6 +168,7 @@ class PartClaim:
     high: float | None
     alpha: float
     verdict: Verdict
+    row_choice: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +256,8 @@ def _of_part(part: Part, alpha: float, margin: float) -> PartClaim:
         return PartClaim(part.name, part.rows, None, None, None, alpha, "not_measurable")
     low, high = interval(part.estimate, alpha)
     word = verdict(low, high, margin)
-    return PartClaim(part.name, part.rows, part.estimate.effect, low, high, alpha, word)
+    effect = part.estimate.effect
+    return PartClaim(part.name, part.rows, effect, low, high, alpha, word, part.row_choice)
 
 
 def _of_rest(rest: Part, alpha: float, margin: float) -> RestClaim:
@@ -268,6 +283,9 @@ def _sentence(classes: Sequence[PartClaim], rest: RestClaim | None) -> str:
     tested = sum(c.verdict != "not_measurable" for c in classes)
     told = f"Classes the change touched: {len(classes)}, of which {tested} have test rows enough; "
     told += f"{', '.join(called)}" if called else "none is shown to be better or worse"
+    if called:
+        asked = all(c.row_choice is not None for c in classes if c.verdict in {"better", "worse"})
+        told += ", " + (WIDE if asked else NARROW)
     words = {
         "not_worse": "is shown to lose less than the margin",
         "worse": "is shown to lose",
