@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from multiprocessing.synchronize import Event
 
 import pyarrow as pa
 
@@ -66,9 +67,9 @@ def edit(store: Store, parent: Version, branch: str | None, number: int, seed: i
     )
 
 
-def work(folder: str, seed: int) -> None:
+def work(folder: str, seed: int, begun: Event) -> None:
     """Commit, lose and retry, leave garbage, clear it away; until killed."""
-    leases.SKEW_S = -1e9  # the lease of the one who was killed before us
+    begun.set()
     for number in range(10**9):
         store, other = (open_store(folder, create=False) for _ in range(2))
         head = store.head()
@@ -95,8 +96,10 @@ def killed(folder: str, kills: int, rows: int, seed: int) -> dict[str, int]:
     faults: list[object] = []
     for kill in range(kills):
         before = {entry.number: entry.version for entry in store.entries()}
-        child = fork.Process(target=work, args=(folder, seed * 1000 + kill))
+        begun = fork.Event()
+        child = fork.Process(target=work, args=(folder, seed * 1000 + kill, begun))
         child.start()
+        begun.wait()  # on a busy machine a process may start for longer than it would live
         time.sleep(draw.uniform(0.02, 0.6))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
@@ -106,7 +109,6 @@ def killed(folder: str, kills: int, rows: int, seed: int) -> dict[str, int]:
         faults += [*verify(store).faults, *(before.items() - now.items())]
     left = len(store.folder.unfinished()) + len(leases.every(store.folder))
     garbage = verify(store).unreachable
-    leases.SKEW_S = -1e9
     collect(store, grace_s=0)
     after = verify(store)
     faults += after.faults
