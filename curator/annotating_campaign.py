@@ -40,6 +40,7 @@ from curator.annotating_push import (
     refresh,
     repair,
     send,
+    sweep_doubles,
 )
 from curator.annotating_ranking import Chosen, Control, Doubt, Shares, choose
 from curator.annotating_site import Server, check_host, find_project, recipe_of, site_of
@@ -55,6 +56,7 @@ from curator.versions.manifest import Version
 from curator.versions.store import Store
 
 TAB = "By priority"
+_LONG = 3.0  # seconds a listing may take without being called a wait
 HIDDEN = (
     "tasks:annotations_results", "tasks:predictions_results", "tasks:file_upload",
     "tasks:storage_filename", "tasks:data.near", "tasks:data.given_about",
@@ -352,6 +354,7 @@ def _send_all(
         site, [page(one) for one in chosen], told,
         model_version=model_version, batch=plan.batch, progress=progress,
     )  # fmt: skip
+    sweep_doubles(site, there, told, labels=sorted(scene.labels))
     site.studio.add_view(site.project, TAB, order="-tasks:data.priority", hidden=HIDDEN)
     if told.created or told.repaired:
         site.studio.change_project(site.project, model_version=model_version)
@@ -425,4 +428,7 @@ def _warnings(told: Pushed) -> list[str]:
             "rows have several tasks that people answered; each person counts once",
         ),
     )
-    return [f"{count:,} {what}" for count, what in found if count]
+    waited = [f"waited {told.waited_s:.0f} s for a push that was cut short"] * (
+        told.waited_s > _LONG
+    )
+    return waited + [f"{count:,} {what}" for count, what in found if count]

@@ -76,11 +76,11 @@ def pull(
     rows = state.row_of()
     reading = _Reading(site.log.key, state, form, labels)
     for task in tasks:
-        row = rows.get(task["id"])
-        if row is None:
+        asked = _asked_in(state, rows, task, labels)
+        if asked is None:
             told.foreign += 1
             continue
-        reading.take(state.asked[row], task)
+        reading.take(asked, task)
     gone = sorted(rows.keys() - _numbers(site)) if sweep else []
     told.events = sorted(reading.events, key=lambda e: (e["updated_at"], e["annotation"]))
     told.events += [_gone(site.log.key, state.asked[rows[number]]) for number in gone]
@@ -92,6 +92,16 @@ def pull(
             watermark=max(filter(None, (watermark, state.watermark)), default=None),
         )  # fmt: skip
     return told
+
+
+def _asked_in(
+    state: State, rows: Mapping[int, str], task: Mapping[str, Any], labels: frozenset[str]
+) -> Asked | None:
+    """Give what was asked by a task: one we pushed, or another machine's task about such a row."""
+    if task["id"] in rows:
+        return state.asked[rows[task["id"]]]
+    asked = asked_of(task.get("meta") or {}, task["id"], sorted(labels))
+    return asked if asked is not None and asked.row_id in state.asked else None
 
 
 def _take_missing(site: Site, labels: frozenset[str]) -> None:

@@ -29,6 +29,7 @@ FIELDS = (
 SETTLE_S = 60.0
 """How long a request of a killed push may still be carried out: the server retries for so long."""
 _POLL_S = 1.0
+_SAY_EVERY_S = 15.0
 
 Marks = Sequence[Mapping[str, Any]]
 """Results of a prediction: what a page has marked beforehand."""
@@ -63,6 +64,7 @@ class Pushed:
     doubles: row ids with several tasks that people have answered; foreign: tasks of others.
     strange: tasks of ours about rows that the version does not hold.
     gone: tasks that somebody deleted and that stay so; requests: imports sent.
+    waited_s: how long a request of a push that was cut short was waited for, seconds.
     """
 
     created: int = 0
@@ -77,6 +79,7 @@ class Pushed:
     strange: int = 0
     gone: int = 0
     requests: int = 0
+    waited_s: float = 0.0
 
 
 @contextmanager
@@ -155,20 +158,39 @@ def reconcile(
     Returns:
         The task of each row, and what was mended.
     """
+    start = time.monotonic()
+    held, foreign = _settled(site, settle_s, progress)
+    told = Pushed(foreign=foreign, waited_s=round(time.monotonic() - start, 1))
+    found = {row: _only(site.studio, row, tasks, told) for row, tasks in held.items()}
+    lost = {row for row, asked in site.state.asked.items() if row not in found}
+    if lost:
+        site.keep("gone", row_ids=sorted(lost))
+    told.adopted, told.gone = _adopt(site, found, labels), len(site.state.gone)
+    return found, told
+
+
+def _settled(site: Site, settle_s: float, progress: Progress) -> tuple[dict[str, list[Found]], int]:
+    """List tasks once the end of every request that was sent is known."""
     held, foreign = _list(site)
+    said = None
     while missing := sorted(site.state.unsure.keys() - held.keys()):
         left = site.state.sent + settle_s - time.time()
         if left <= 0:
             site.keep("not-sent", row_ids=missing)
             break
-        progress.say(f"  waiting for an import that was cut short (at most {left:.0f} s)")
+        if said is None or said - left >= _SAY_EVERY_S:
+            said = left
+            progress.say(
+                f"  the last push was cut short, and the server may still make {len(missing):,} of "
+                f"its tasks: waiting {left:.0f} s more at most (--settle says how long)"
+            )
         time.sleep(min(_POLL_S, left))
         held, foreign = _list(site)
-    told = Pushed(foreign=foreign)
-    found = {row: _only(site.studio, row, tasks, told) for row, tasks in held.items()}
-    lost = {row for row, asked in site.state.asked.items() if row not in found}
-    if lost:
-        site.keep("gone", row_ids=sorted(lost))
+    return held, foreign
+
+
+def _adopt(site: Site, found: Mapping[str, Found], labels: Sequence[str]) -> int:
+    """Take tasks into the log that it does not know, or knows by another number; gives how many."""
     new = [
         asked
         for row, one in found.items()
@@ -177,33 +199,75 @@ def reconcile(
     ]
     if new:
         site.keep("adopted", rows=[asked.as_dict() for asked in new])
-    told.adopted, told.gone = len(new), len(site.state.gone)
-    return found, told
+    return len(new)
+
+
+def sweep_doubles(
+    site: Site, before: Mapping[str, Found], told: Pushed, *, labels: Sequence[str]
+) -> None:
+    """Undo what a push from another machine doubled in the meantime.
+
+    Whoever pushes later sees both tasks of a row, and all choose the same one to stay: one that
+    people began with, else the older one. Nothing with answers is deleted.
+
+    Args:
+        site: The project.
+        before: What was there when this push began.
+        told: Counts; go on.
+        labels: Keys of all labels.
+    """
+    if not told.created:
+        return
+    last = max((one.id for one in before.values()), default=0)
+    held, _ = _list(site, [("tasks:id", "greater", "Number", last)])
+    doubled = {row: tasks for row, tasks in held.items() if len(tasks) > 1 or row in before}
+    found = {
+        row: _only(site.studio, row, [*tasks, *([before[row]] if row in before else [])], told)
+        for row, tasks in doubled.items()
+    }
+    _adopt(site, found, labels)
 
 
 def _task_of(state: State, row: str) -> int | None:
     return state.asked[row].task if row in state.asked else None
 
 
-def _list(site: Site) -> tuple[dict[str, list[Found]], int]:
+def _list(
+    site: Site, filters: Sequence[tuple[str, str, str, Any]] = ()
+) -> tuple[dict[str, list[Found]], int]:
     held: dict[str, list[Found]] = {}
     foreign = 0
-    for task in site.studio.tasks(site.project, FIELDS):
+    for task in site.studio.tasks(site.project, FIELDS, filters):
         meta = task.get("meta") or {}
         if asked_of(meta, task["id"], ()) is None:
             foreign += 1
             continue
-        touched = any(task.get(name) for name in FIELDS[3:])
-        one = Found(task["id"], meta, task.get("total_predictions") or 0, touched)
+        one = Found(task["id"], meta, task.get("total_predictions") or 0, _is_touched(task))
         held.setdefault(meta["row_id"], []).append(one)
     return held, foreign
+
+
+def _is_touched(task: Mapping[str, Any]) -> bool:
+    return any(task.get(name) for name in FIELDS[3:])
+
+
+def _is_begun(studio: connectors.Studio, number: int) -> bool:
+    """Tell whether a task has an answer, a skip or a draft at this moment."""
+    try:
+        task = studio.task(number)
+    except connectors.StudioError as fault:
+        if fault.is_gone:  # the other machine was faster
+            return False
+        raise
+    return bool(task.get("annotations") or task.get("drafts"))
 
 
 def _only(studio: connectors.Studio, row: str, tasks: Sequence[Found], told: Pushed) -> Found:
     """Keep one task of a row, the one that people began with; delete others nobody has touched."""
     first, *rest = sorted(tasks, key=lambda one: (not one.is_touched, one.id))
     for one in rest:
-        if one.is_touched:
+        # Looked at again: a person may have begun with it since the tasks were listed.
+        if one.is_touched or _is_begun(studio, one.id):
             told.doubles.append(row)
         else:
             studio.delete_task(one.id)
