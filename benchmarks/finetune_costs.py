@@ -50,6 +50,7 @@ def main() -> int:
         passed = [
             probe(texts, labels, encoder, Path(cache)),
             layers(texts, labels, encoder, Path(cache)),
+            fixed(texts, labels, encoder, Path(cache)),
         ]
     return 0 if all(passed) else 1
 
@@ -144,6 +145,29 @@ def layers(texts: np.ndarray, labels: np.ndarray, encoder: Encoder, cache: Path)
             bound("the same, 5 seeds x 3 epochs, filling included", whole, least=2.3),
         ]
     )
+
+
+def fixed(texts: np.ndarray, labels: np.ndarray, encoder: Encoder, cache: Path) -> bool:
+    """Train one step and four equal ones, in turn: what a run costs beside its steps."""
+    names, targets = np.unique(labels[:32].astype(str), return_inverse=True)
+    keys = [text_key(text) for text in texts[:32]]
+    head = np.zeros((encoder.dimensions + 1, len(names)), dtype=np.float32)
+    shards = activations(list(texts[:32]), encoder, layers=2, cache=cache)
+    inputs = Inputs(shards, encoder, activations=True)
+    rows = Rows(keys, targets, np.ones(32), np.zeros(32, dtype=bool))
+    spent: dict[int, list[float]] = {1: [], 4: []}
+    for seed in range(2 * ROUNDS + 1):
+        for steps, times in spent.items():
+            spec = default_spec("top-layers", rows=32, epochs=steps, batches=1)
+            times.append(
+                timed(
+                    lambda spec=spec, seed=seed: train(
+                        rows, inputs, head=head, spec=spec, seed=seed, checkpoint=Checkpoint(None)
+                    )
+                )
+            )
+    one, four = (float(np.median(spent[steps][1:])) for steps in (1, 4))
+    return bound("fixed cost of a run, CPU s", one - (four - one) / 3, most=0.05)
 
 
 def timed(work: Callable[[], object]) -> float:

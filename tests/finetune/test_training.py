@@ -169,6 +169,33 @@ def test_a_loss_that_explodes_names_epoch_batch_rate_and_what_to_lower(fit):
         fit(learning_rate=1e20)
 
 
+def torch_takes_too_much():
+    import torch
+
+    return torch.empty(2**50)
+
+
+def numpy_takes_too_much():
+    return np.empty(2**57)
+
+
+@pytest.mark.parametrize("take", [torch_takes_too_much, numpy_takes_too_much])
+def test_a_fit_that_runs_out_of_memory_says_what_to_lower(take, tiny_bert, tmp_path):
+    train = Training(TEXTS, LABELS, np.ones(30))
+    spec = default_spec("top-layers", rows=30, batches=3)
+
+    def greedy(at):
+        if at.stage == "step":
+            take()  # in the middle of a fit, as another program's memory would be gone
+
+    with pytest.raises(FitError, match="top-layers fit ran out of memory") as told:
+        fit_scores(train, TEST, classes=("card", "cash"), spec=spec, seeds=[0], cache=tmp_path,
+                   model=open_encoder(tiny_bert), projection=None, progress=greedy)  # fmt: skip
+
+    for lower in ("max_tokens (now 128)", "layers (now 2)", "method: lora"):
+        assert lower in str(told.value)
+
+
 def test_the_record_says_what_was_done_with_what_and_no_text(fit, tmp_path):
     found = fit(validation=0.2)
     record = found.record
