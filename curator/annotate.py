@@ -26,6 +26,7 @@ from curator.annotating_consensus import (
     rating_findings,
     verdict_findings,
 )
+from curator.annotating_figures import hours_of
 from curator.annotating_forms import Form, asked_hash, form_of
 from curator.annotating_log import Log, State, current_answers, keep_project, known_projects
 from curator.annotating_pages import is_untouched, labels_in
@@ -42,7 +43,6 @@ from curator.versions.merging import CONFLICT_SCHEMA, merge
 from curator.versions.store import Store
 
 STEP, STEP_VERSION = "annotations", 1
-_HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,6 @@ def _commit(
 ) -> Version:
     dropped = decisions.filter(pc.equal(decisions["action"], "drop"))["row_id"].to_pylist()
     touched = pa.array(sorted(set(decisions["row_id"].to_pylist()) - set(dropped)), pa.string())
-    hours = (pc.sum(given["lead_time"]).as_py() or 0.0) / _HOUR_S
     return store.commit_changes(
         branch,
         rows.filter(pc.is_in(rows["id"], touched)),
@@ -342,7 +341,7 @@ def _commit(
         step=StepRecord(STEP, {}, STEP_VERSION),
         decisions=decisions,
         findings=findings,
-        note={"answers": given.num_rows, "hours": round(hours, 4)},
+        note={"answers": given.num_rows, "hours": round(hours_of(given), 4)},
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -98,6 +98,37 @@ class Figures:
         made["pairs"] = [{"people": [a, b], **asdict(agreement)} for a, b, agreement in self.pairs]
         made["repairs"] = list(self.repairs) if self.repairs else None
         return made
+
+    def lines(self, names: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Say agreement, anchoring and the repairs to expect, in lines for people.
+
+        Args:
+            names: What to call each annotator; None: by their own name.
+        """
+        called = names or {one.name: one.name for one in self.people}
+        if self.alpha.value is not None:
+            yield f"agreement beyond chance: Krippendorff's alpha {_in_words(self.alpha)}"
+        if self.fleiss is not None and self.fleiss.value is not None:
+            yield f"  Fleiss' kappa {_in_words(self.fleiss)}"
+        for one, other, kappa in self.pairs:
+            yield f"  {called[one]} and {called[other]}: Cohen's kappa {_in_words(kappa)}"
+        if self.ratings is not None:
+            yield f"  ratings: Krippendorff's alpha (ordinal) {_in_words(self.ratings)}"
+        if (led := self.anchoring).effect is not None:
+            yield (
+                f"anchoring (taken where shown minus where hidden): {led.effect:+.0%} "
+                f"[{led.low:+.0%}, {led.high:+.0%}]"
+            )
+        if self.repairs is not None:
+            most = "{:.0f} [{:.0f}, {:.0f}]".format(*self.repairs)
+            yield f"wrong labels among the rows asked, by blind answers: {most}"
+
+
+def _in_words(found: Agreement) -> str:
+    if found.value is None:
+        return f"cannot be told: all of {found.units:,} rows have one answer"
+    span = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.value:.2f}{span} of {found.units:,} rows"
 
 
 def share_of(flags: Sequence[bool]) -> Share:

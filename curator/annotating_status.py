@@ -15,23 +15,14 @@ import pyarrow as pa
 
 from curator.annotate import state_of
 from curator.annotating_consensus import answers_of, consensus
+from curator.annotating_figures import Share, counted_seconds, known_answer, share_of
 from curator.annotating_forms import form_of
 from curator.annotating_log import State, current_answers
+from curator.annotating_review import How, Review, review_of
+from curator.progress import SILENT, Progress
 from curator.versions.store import Store
 
 _HOUR_S = 3600.0
-_Z = 1.96
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of a count, with its 95 % interval (Wilson), 0..1; null where nothing was counted."""
-
-    count: int
-    of: int
-    share: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +65,23 @@ class Status:
     hours: float
     annotators: tuple[Annotator, ...]
     answers: pa.Table
+    review: Review
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON values."""
-        names = [n for n in self.__slots__ if n not in ("answers", "annotators")]
+        names = [n for n in self.__slots__ if n not in ("answers", "annotators", "review")]
         values = {n: getattr(self, n) for n in names}
         plain = {k: asdict(v) if isinstance(v, Share) else v for k, v in values.items()}
-        return plain | {"annotators": [asdict(one) for one in self.annotators]}
+        more = self.review.figures.as_dict()
+        return plain | {
+            "annotators": [asdict(one) for one in self.annotators],
+            "agreement": {n: more[n] for n in ("alpha", "fleiss", "pairs", "ratings")},
+            "anchoring": more["anchoring"],
+            "repairs": more["repairs"],
+            "people": more["people"],
+            "consensus": self.review.together.method,
+            "wanted": self.review.wanted.num_rows,
+        }
 
     def lines(self) -> Iterator[str]:
         """Say it in lines for people."""
@@ -94,7 +95,10 @@ class Status:
         yield f"suggestion taken where shown: {_said(self.with_suggestion, 'answers')}"
         yield f"same answer where hidden:     {_said(self.without, 'answers')}"
         yield f"given label wrong (blind):    {_said(self.wrong, 'answers')}"
-        yield f"time: {self.hours:.2f} hours by lead time"
+        yield from self.review.figures.lines()
+        if wanted := self.review.wanted.num_rows:
+            yield f"{wanted:,} rows want one more opinion: --opinions FILE lists them"
+        yield f"time: {self.hours:.2f} hours by lead time, capped where nobody can have worked"
         for one in self.annotators:
             pace = "" if one.per_hour is None else f", {one.per_hour:.0f} an hour"
             yield (
@@ -114,22 +118,16 @@ def _said(share: Share, what: str) -> str:
     return f"{share.share:.0%} [{share.low:.0%}, {share.high:.0%}] of {share.of:,} {what}"
 
 
-def share_of(flags: Sequence[bool]) -> Share:
-    """Give the share of flags that are set, with its interval.
-
-    Source: Wilson 1927.
-    """
-    count, n = sum(flags), len(flags)
-    if not n:
-        return Share(0, 0, None, None, None)
-    p, z2 = count / n, _Z**2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z * (p * (1 - p) / n + z2 / (4 * n * n)) ** 0.5 / (1 + z2 / n)
-    return Share(count, n, p, max(0.0, middle - half), min(1.0, middle + half))
-
-
-def status_of(store: Store, project: str | None = None) -> Status:
+def status_of(
+    store: Store, project: str | None = None, *, how: How = "majority", progress: Progress = SILENT
+) -> Status:
     """Say how far a project is, by what was pulled.
+
+    Args:
+        store: Holds the events.
+        project: Title or number; None: the only one.
+        how: By which consensus; crowdlab and auto may fit the models of the run.
+        progress: Told what happens.
 
     Raises:
         StoreError: Nothing was pushed from here to such a project.
@@ -158,6 +156,7 @@ def status_of(store: Store, project: str | None = None) -> Status:
         hours=_hours(listed),
         annotators=tuple(_annotators(state, listed)),
         answers=answers,
+        review=review_of(store, project, how=how, progress=progress),
     )  # fmt: skip
 
 
@@ -170,7 +169,7 @@ def _is_suggested(answer: dict[str, Any]) -> bool:
 
 
 def _hours(answers: Sequence[dict[str, Any]]) -> float:
-    return sum(a["lead_time"] or 0.0 for a in answers) / _HOUR_S
+    return sum(counted_seconds(answers)) / _HOUR_S
 
 
 def _annotators(state: State, listed: Sequence[dict[str, Any]]) -> Iterator[Annotator]:
@@ -186,17 +185,9 @@ def _annotators(state: State, listed: Sequence[dict[str, Any]]) -> Iterator[Anno
             invalid=kinds["invalid"] + kinds["empty"],
             hours=hours,
             per_hour=len(own) / hours if hours else None,
-            known_right=share_of([a["value"] == _known(a) for a in own if _known(a)]),
+            known_right=share_of([a["value"] == known_answer(a) for a in own if known_answer(a)]),
             accepted=share_of([_is_suggested(a) for a in own if a["control"] == "open"]),
         )
-
-
-def _known(answer: dict[str, Any]) -> str | None:
-    """Give the right answer of a control whose answer is known."""
-    found: str | None = {"known": answer["given"], "swapped": answer["suggested"]}.get(
-        answer["control"]
-    )
-    return found
 
 
 def events_table(store: Store, project: str | None = None) -> pa.Table:

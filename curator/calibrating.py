@@ -282,3 +282,31 @@ def _answered(one: Drawn, answer: Mapping[str, Any]) -> Verdict:
 def counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count verdicts by kind, in the order of the type."""
     return {kind: list(verdicts).count(kind) for kind in get_args(Verdict)}
+
+
+def evidence_lines(found: Reliability) -> list[str]:
+    """Say in words what verdicts show, and what a recipe may rest on."""
+    told = []
+    if found.wrong_rows is not None:
+        told.append(
+            f"wrong labels in all: {found.wrong_rows:,.0f} by the verdicts, "
+            f"{found.promised_rows:,.0f} by P(wrong); mean distance {found.error or 0.0:.3f}"
+        )
+    if found.fix_promised is None:
+        told.append(f"no row has P(fix) >= {found.min_p_fix:g}, so a relabel would change none")
+    else:
+        verb = "allowed" if found.relabel_allowed else "refused"
+        told.append(
+            f"relabel from P(fix) {found.min_p_fix:g}: the suggestion is right in "
+            f"{found.fix_right:,} of {found.fix_reviewed:,} rows, so in at least "
+            f"{found.fix_low:.3f} of them (95 % sure): {verb}"
+        )
+    if (again := found.recalibration) is not None:
+        told.append(
+            f"recalibration (slope {again.slope:.2f}, intercept {again.intercept:+.2f}): log loss "
+            f"{again.before:.3f} -> {again.after:.3f} on held-out verdicts, "
+            + ("it helps" if again.helps else "not shown to help, so not part of the evidence")
+        )
+    pairs = ", ".join(f"{name}: {value}" for name, value in found.evidence().items())
+    told.append(f"for the recipe: label_errors: {{calibrated: {{{pairs}}}}}")
+    return told

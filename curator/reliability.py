@@ -271,7 +271,8 @@ def reliability(sample: Sample, verdicts: Mapping[str, Verdict]) -> Reliability:
         verdicts: By row id; rows that nobody judged yet are absent.
     """
     judged = [(one, verdicts[one.row_id]) for one in sample.rows if one.row_id in verdicts]
-    bins = tuple(_bin(sample, name, judged) for name in sample.sizes)
+    names = [name_of(b, sample.min_p_fix) for b in range(len(EDGES))]
+    bins = tuple(_bin(sample, name, judged) for name in names if name in sample.sizes)
     fixes = [verdict for one, verdict in judged if one.is_fix]
     right = sum(verdict == "suggested" for verdict in fixes)
     clear = [(one.p_wrong, verdict != "given") for one, verdict in judged if verdict != "unclear"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import reports
 from curator.about import RunAbout, find_about
+from curator.annotating_report import with_people
 from curator.attributing import attribution_known
 from curator.comparing import root_of
 from curator.context import Context
@@ -103,6 +104,7 @@ def _write(
     told = [*impacts, *outside_impacts(store, steps)]
     shares = attribution_known(store, steps[-1].version.id)
     facts = gather(store, steps, about, told, created=created, cli=cli, attribution=shares)
+    facts = with_people(facts, store, [step.version for step in steps], cli=cli)
     reports.write(facts, path)
     keep_place(store, steps[-1].version, path, "report")
 

@@ -23,11 +23,13 @@ from .facts import (
 )
 from .page import render, twin, write
 from .quality import describe, fitness
+from .review import BinFacts, ReliabilityFacts, ReviewerFacts, ReviewFacts
 
 __all__ = [
     "WHOLE_CHAIN",
     "ActionFacts",
     "AttributionFacts",
+    "BinFacts",
     "ClassFacts",
     "CommandFacts",
     "CorpusFacts",
@@ -36,7 +38,10 @@ __all__ = [
     "IssueFacts",
     "LockFacts",
     "NextStep",
+    "ReliabilityFacts",
     "ReportError",
+    "ReviewFacts",
+    "ReviewerFacts",
     "RunFacts",
     "ShareFacts",
     "SliceFacts",

@@ -10,6 +10,8 @@ point), costs are CPU seconds, counts are rows unless a field says otherwise.
     ├── issues: IssueFacts ─── actions: ActionFacts, examples: ExampleFacts
     ├── changes: StepFacts ─── actions: ActionFacts
     ├── impacts: ImpactFacts ─ slices, touched: SliceFacts
+    ├── reviews: ReviewFacts ─ people: ReviewerFacts
+    ├── reliability: ReliabilityFacts ─ bins: BinFacts
     ├── attribution: AttributionFacts ─ steps: StepShareFacts
     ├── versions: VersionFacts
     ├── lock: LockFacts
@@ -20,6 +22,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from .review import ReliabilityFacts, ReviewFacts
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "identical", "not_measurable"]
 """Six verdicts of an impact; `identical` and `not_measurable` have no effect and no interval."""
@@ -363,6 +367,8 @@ class RunFacts:
     impacts: in the order to be shown; empty where nothing was measured.
     not_measured: why impacts is empty; must be given then.
     attribution: the shares of the steps, where they were asked for.
+    reviews: how far annotators are, one entry per project; reliability: what blind verdicts say of
+        P(wrong), where anybody judged.
     next_steps: the most useful first.
     commands: the commands worth knowing.
     """
@@ -384,3 +390,5 @@ class RunFacts:
     commands: tuple[CommandFacts, ...]
     not_measured: str | None = None
     attribution: AttributionFacts | None = None
+    reviews: tuple[ReviewFacts, ...] = ()
+    reliability: ReliabilityFacts | None = None

@@ -29,6 +29,10 @@ Url = Annotated[
 Project = Annotated[
     str | None, typer.Option(help="Title or number of the project; else the one pushed to.")
 ]
+Consensus = Annotated[
+    Literal["auto", "crowdlab", "majority"],
+    typer.Option(help="auto: CROWDLAB where rows of single labels have several answers."),
+]
 HERE = "http://127.0.0.1:8080"
 
 
@@ -153,6 +157,7 @@ def decide(
     min_answers: Annotated[int, typer.Option(min=1, help="Rows with fewer answers stay open.")] = 1,
     branch: Annotated[str, typer.Option("--branch", help="Where the verdicts go.")] = "reviews",
     merge: Annotated[bool, typer.Option("--merge", help="Merge them into main too.")] = False,  # noqa: FBT002
+    consensus: Consensus = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Write conflicts (csv, xlsx, jsonl, parquet).")
     ] = None,
@@ -160,18 +165,22 @@ def decide(
 ) -> None:
     """Turn answers into verdicts and a version; exit code 1 where some are held as conflicts."""
     from curator.annotate import decide_reviews
+    from curator.annotating_review import weigh
 
+    store = store_here()
+    together = weigh(
+        store, project, how=consensus, min_answers=min_answers, branch=branch, progress=progress()
+    )
     done = decide_reviews(
-        store_here(), project, min_answers=min_answers, branch=branch,
-        into="main" if merge else None,
-    )  # fmt: skip
+        store, project, verdicts=together.verdicts, branch=branch, into="main" if merge else None
+    )
     if out is not None:
         show.write(done.conflicts, out)
     if as_json:
-        print_json(seen_values(done.as_dict()))
+        print_json(seen_values({**done.as_dict(), "consensus": together.method}))
     else:
         told = ", ".join(f"{n:,} {kind}" for kind, n in done.counts.items()) or "no answers yet"
-        typer.echo(f"verdicts: {told}")
+        typer.echo(f"verdicts ({together.method}): {told}")
         changed = ", ".join(f"{n:,} {action}" for action, n in done.changes.items())
         at = f"{branch} is at {done.version.short}: " if done.version else "nothing was changed"
         typer.echo(at + changed)
@@ -194,21 +203,35 @@ def status(
     answers: Annotated[
         Path | None, typer.Option(help="Write the answers that count, likewise.")
     ] = None,
+    opinions: Annotated[
+        Path | None, typer.Option(help="Write the rows that want one more opinion, likewise.")
+    ] = None,
+    consensus: Consensus = "majority",
+    measured: Annotated[
+        str | None,
+        typer.Option(metavar="A..B", help="Points an annotator hour of this measured change."),
+    ] = None,
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Say how far the annotators are, how they agree, and what is left; asks no server."""
+    from dataclasses import asdict
+
+    from curator.annotating_review import brought
     from curator.annotating_status import events_table, status_of
 
     store = store_here()
-    found = status_of(store, project)
+    found = status_of(store, project, how=consensus, progress=progress())
+    gains = brought(store, measured, project) if measured is not None else []
+    if opinions is not None:
+        show.write(found.review.wanted, opinions)
     if events is not None:
         show.write(events_table(store, project), events)
     if answers is not None:
         show.write(found.answers, answers)
     if as_json:
-        print_json(found.as_dict())
+        print_json(found.as_dict() | {"brought": [asdict(one) for one in gains]})
         return
-    for line in found.lines():
+    for line in (*found.lines(), *(one.sentence() for one in gains)):
         typer.echo(line)
 
 

@@ -146,11 +146,13 @@ def _facts(made: Calibration) -> dict[str, Any]:
 
 
 def _show(made: Calibration) -> None:
+    from curator.calibrating import evidence_lines
+
     found, facts = made.found(), _facts(made)
     typer.echo(f"{facts['judged']:,} of {facts['drawn']:,} drawn rows are judged")
     columns = ("rows of", "in all", "judged", "wrong", "promised", "found", "95 % interval", "")
     show.table(columns, [_line(one) for one in found.bins])
-    for line in sentences(made):
+    for line in evidence_lines(found):
         typer.echo(line)
 
 
@@ -160,32 +162,3 @@ def _line(one: Bin) -> tuple[str, ...]:
         return (*counts, "-", "-", "")
     said = "" if one.kept else "too low" if one.promised < one.low else "too high"
     return (*counts, f"{one.share:.3f}", f"{one.low:.3f} to {one.high:.3f}", said)
-
-
-def sentences(made: Calibration) -> list[str]:
-    """Say in words what the verdicts show."""
-    found = made.found()
-    told = []
-    if found.wrong_rows is not None:
-        told.append(
-            f"wrong labels in all: {found.wrong_rows:,.0f} by the verdicts, "
-            f"{found.promised_rows:,.0f} by P(wrong); mean distance {found.error or 0.0:.3f}"
-        )
-    if found.fix_promised is None:
-        told.append(f"no row has P(fix) >= {found.min_p_fix:g}, so a relabel would change none")
-    else:
-        verb = "allowed" if found.relabel_allowed else "refused"
-        told.append(
-            f"relabel from P(fix) {found.min_p_fix:g}: the suggestion is right in "
-            f"{found.fix_right:,} of {found.fix_reviewed:,} rows, so in at least "
-            f"{found.fix_low:.3f} of them (95 % sure): {verb}"
-        )
-    if (again := found.recalibration) is not None:
-        told.append(
-            f"recalibration (slope {again.slope:.2f}, intercept {again.intercept:+.2f}): log loss "
-            f"{again.before:.3f} -> {again.after:.3f} on held-out verdicts, "
-            + ("it helps" if again.helps else "not shown to help, so not part of the evidence")
-        )
-    pairs = ", ".join(f"{name}: {value}" for name, value in found.evidence().items())
-    told.append(f"for the recipe: label_errors: {{calibrated: {{{pairs}}}}}")
-    return told

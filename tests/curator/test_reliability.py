@@ -1,5 +1,7 @@
 """A sample over P(wrong), exact intervals, and a recalibration that must prove itself."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,9 @@ def test_a_larger_sample_holds_the_smaller_one_and_stays_itself():
 
     assert {o.row_id for o in small.rows} <= {o.row_id for o in large.rows}
     assert large == drawn(skewed(), rows=240)
-    assert large == Sample.from_dict(large.as_dict())
+    kept = json.loads(json.dumps(large.as_dict(), sort_keys=True))
+    assert large == Sample.from_dict(kept)
+    assert "P(fix) >= 0.85" == reliability(Sample.from_dict(kept), {}).bins[-1].name
     assert {o.row_id for o in large.rows} != {
         o.row_id for o in drawn(skewed(), rows=240, seed=1).rows
     }

@@ -94,6 +94,12 @@ def test_verdicts_that_do_not_bear_the_rule_out_refuse_it_with_their_numbers(noi
     made.swap("min_p_fix: 0.6", f"min_p_fix: 0.6, calibrated: {json.dumps(evidence)}")
     refused = curator(made.folder, "run", "recipe.yaml")
     assert 1 == refused.code
+    made.swap("action: relabel", "action: keep")
+    assert 0 == curator(made.folder, "run", "recipe.yaml").code
+    curator(made.folder, "report", "main", "--out", "report.html")
+    told = json.loads((made.folder / "report.json").read_text("utf-8"))["reliability"]
+    assert evidence["reviewed"] == told["bins"][-1]["judged"]
+    made.swap("action: keep", "action: relabel")
     assert f"the review found {evidence['right']} of {evidence['reviewed']} right" in refused.err
     assert f"at least {found['fix_low']:.3f}" in refused.err
     made.swap("action: relabel, min_p_fix: 0.6", "action: relabel, min_p_fix: 0.7")
