@@ -4,12 +4,13 @@ import os
 import shutil
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 pytestmark = [pytest.mark.studio, pytest.mark.browser, pytest.mark.slow]
 
-SHOT = os.environ.get("STUDIO_SHOT")  # a file for a picture of the page, as docs/annotation.png
+SHOT = os.environ.get("STUDIO_SHOT")  # docs/annotation.png: where pictures of pages go
 
 
 @pytest.fixture
@@ -68,15 +69,28 @@ def body(chrome):
     return chrome.find_element("tag name", "body").text
 
 
-def test_an_annotator_judges_rows_by_keyboard_alone(desk, server, chrome, studio_module):
+def open_project(chrome, server, studio_module, desk):
+    """Log in and begin to label."""
     from selenium.webdriver.common.keys import Keys
 
-    desk.push(20)
     chrome.get(f"{server.url}/user/login")
     chrome.find_element("name", "email").send_keys(studio_module.ADMIN)
     chrome.find_element("name", "password").send_keys(studio_module.PASSWORD + Keys.RETURN)
     until(lambda: "login" not in chrome.current_url, "nobody is logged in")
     chrome.get(f"{server.url}/projects/{desk.number}/data?labeling=1")
+
+
+def shoot(chrome, name):
+    """Keep a picture of the page where one is asked for."""
+    if SHOT:
+        chrome.save_screenshot(Path(SHOT).with_name(name))
+
+
+def test_an_annotator_judges_rows_by_keyboard_alone(desk, server, chrome, studio_module):
+    from selenium.webdriver.common.keys import Keys
+
+    desk.push(20)
+    open_project(chrome, server, studio_module, desk)
     tasks = {t["data"]["text"]: t["id"] for t in desk.tasks()}
     order = [t["data"]["text"] for t in sorted(desk.tasks(), key=lambda t: -t["data"]["priority"])]
     submit = (Keys.CONTROL, Keys.RETURN)
@@ -95,8 +109,7 @@ def test_an_annotator_judges_rows_by_keyboard_alone(desk, server, chrome, studio
     time.sleep(1)
     page = body(chrome)
     assert all(word in page for word in ("Given label", "Suggested label", "Why this row"))
-    if SHOT:
-        chrome.save_screenshot(SHOT)
+    shoot(chrome, "annotation.png")
     judge("1", submit)
     judge("3", (Keys.SHIFT, "f"), "topic03", Keys.RETURN, Keys.TAB, submit)
     judge("4", submit)
@@ -113,3 +126,42 @@ def test_an_annotator_judges_rows_by_keyboard_alone(desk, server, chrome, studio
     assert [(tasks[t], d, k) for t, d, k in zip(judged, decisions, kinds, strict=True)] == said
     assert "topic03" == events[1]["value"]
     assert order[0] == judged[0], "the tab does not begin with the row that is worth most"
+
+
+INTENTS = [f"{what}_{why}" for what in ("card", "transfer", "fee", "limit", "app", "pin", "loan")
+           for why in ("lost", "late", "refused", "charged", "unknown", "blocked", "asked",
+                       "pending", "wrong", "copied", "closed")]  # fmt: skip
+WIDE = """\
+name: wide
+language: en
+labels: labels.yaml
+sources:
+  - {from: "file:train.csv", split: train}
+steps: [clean]
+"""
+
+
+def test_one_of_77_labels_is_found_by_a_few_letters(desk, server, chrome, studio_module):
+    from selenium.webdriver.common.keys import Keys
+
+    labels = [*(f"topic{k:02}" for k in range(4)), *INTENTS[:73]]
+    lines = "".join(f"{one}: {{definition: Rows about {one}.}}\n" for one in labels)
+    (desk.folder / "labels.yaml").write_text(lines, "utf-8")
+    (desk.folder / "wide.yaml").write_text(WIDE, "utf-8")
+    desk.push(5, "--recipe", "wide.yaml")
+    open_project(chrome, server, studio_module, desk)
+    until(lambda: "Given label" in body(chrome), "no row is shown")
+    time.sleep(1)
+    press(chrome, "3")
+    until(lambda: "loan_late" in body(chrome), "the labels are not shown")
+    assert all(label in body(chrome) for label in labels)
+    press(chrome, (Keys.SHIFT, "f"), "late")
+    until(lambda: "pin_lost" not in body(chrome), "the letters find nothing")
+    shoot(chrome, "annotation-77.png")
+    press(chrome, "\ue003" * 4, "loan_la", Keys.RETURN, Keys.TAB, (Keys.CONTROL, Keys.RETURN))
+    until(lambda: desk.pull()["events"], "nothing was saved")
+
+    from curator.annotate import state_of
+
+    (event,) = state_of(desk.store, desk.project).events
+    assert ("other", "loan_late") == (event["decision"], event["value"])
