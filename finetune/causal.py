@@ -76,6 +76,9 @@ def open_causal(folder: Path, *, cache: Path) -> CausalModel:
     Raises:
         FitError: It cannot be read, or the library `gguf` is missing.
     """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     revision = causal_revision(folder)
     if _weights(folder)[0].suffix == ".gguf":
         folder = _converted(_weights(folder)[0], cache / "models" / f"gguf-{revision}")

@@ -168,13 +168,9 @@ def odd_ratios(
     for at in np.flatnonzero(np.abs(far) >= most).tolist():
         asked, said = lengths[at].tolist()
         word = "longer" if far[at] > 0 else "shorter"
-        told[at] = (
-            float(abs(far[at])),
-            (
-                f"{said:,} characters for a prompt of {asked:,}: {np.exp(abs(logs[at] - middle)):.0f} "
-                f"times {word} than usual here"
-            ),
-        )
+        times = f"{np.exp(abs(logs[at] - middle)):.0f} times {word} than usual here"
+        why = f"{said:,} characters for a prompt of {asked:,}: {times}"
+        told[at] = float(abs(far[at])), why
     return told
 
 
