@@ -42,6 +42,7 @@ FOLDS = 5
 CROSSFIT_SEED = 0
 # Pairs are found once at this threshold; checks then ask for their own, higher one.
 PAIR_JACCARD = 0.7
+ROWS_ON_DISK = 2_000_000  # from so many rows on, sketches lie in a file of the cache
 
 
 @dataclass(slots=True)
@@ -189,10 +190,21 @@ class Context:
             "pairs",
             key,
             lambda: _pair_arrays(
-                near_pairs(texts, threshold=PAIR_JACCARD, shingles=choose_shingles(texts))
+                near_pairs(
+                    texts,
+                    threshold=PAIR_JACCARD,
+                    shingles=choose_shingles(texts),
+                    allocate=self._on_disk if len(texts) >= ROWS_ON_DISK else np.empty,
+                )
             ),
         )
         return Pairs(arrays["left"], arrays["right"], arrays["jaccard"], int(arrays["capped"][0]))
+
+    def _on_disk(self, shape: tuple[int, ...], kind: type[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Make room in a nameless file of the cache, gone with the array that lies in it."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.cache) as file:
+            return np.asarray(np.memmap(file, kind, "w+", shape=shape))
 
     def classes(self, rows: pa.Table) -> tuple[str, ...]:
         """Name the classes of the training rows, sorted."""

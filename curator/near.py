@@ -25,6 +25,7 @@ from curator.errors import RecipeError, StepError
 from curator.shingles import (
     CHUNK_CHARS,
     SIZES,
+    Allocate,
     IntArray,
     KeyArray,
     Shingles,
@@ -95,6 +96,7 @@ def near_pairs(
     sides: BoolArray | None = None,
     threads: int = 1,
     chunk_chars: int = CHUNK_CHARS,
+    allocate: Allocate = np.empty,
 ) -> Pairs:
     """Find the pairs of rows with the same text or an exact Jaccard of at least the threshold.
 
@@ -109,6 +111,8 @@ def near_pairs(
             or near to a row of the other side has at least one pair.
         threads: Threads for the hashing; they do not change the result.
         chunk_chars: Characters hashed at a time; does not change the result.
+        allocate: Makes room for the sketches, 232 bytes a text: in memory, or in a file, from which
+            one band after the other is read; does not change the result.
 
     Returns:
         The pairs; a star for each text that several rows share, see the module's text.
@@ -119,7 +123,7 @@ def near_pairs(
     _check_options(threshold, shingles)
     different, codes = _different_texts(texts)
     found, capped = candidates(
-        sketch(different, shingles, threads=threads, chunk_chars=chunk_chars),
+        sketch(different, shingles, threads=threads, chunk_chars=chunk_chars, allocate=allocate),
         threshold,
         _held(codes, sides, len(different)),
     )

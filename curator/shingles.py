@@ -135,12 +135,23 @@ class Sketches:
     sizes: npt.NDArray[np.int32]
 
 
-def sketch(texts: pl.Series, shingles: Shingles, *, threads: int, chunk_chars: int) -> Sketches:
+Allocate = Callable[[tuple[int, ...], type[np.uint64]], KeyArray]
+"""Makes room for an array of this shape, in memory or in a file."""
+
+
+def sketch(
+    texts: pl.Series,
+    shingles: Shingles,
+    *,
+    threads: int,
+    chunk_chars: int,
+    allocate: Allocate = np.empty,
+) -> Sketches:
     """Sketch n normalised texts, chunk by chunk; the chunks and threads leave no trace."""
     n = len(texts)
     made = Sketches(
-        np.empty((BANDS, n), np.uint64),
-        np.empty((n, 2 * PLANES), np.uint64),
+        allocate((BANDS, n), np.uint64),
+        allocate((n, 2 * PLANES), np.uint64),
         np.empty(n, np.int32),
     )
 

@@ -159,7 +159,7 @@ BAD = {
     "emoji": ["😀" * 20, "👩‍👩‍👧" * 9],
     "right to left": ["أين بطاقتي من فضلك " * 5],
     "broken": ["Ã¢â‚¬â„¢ \x00 \ufffd"],
-    "ten megabytes": ["word " * 2_000_000, "我的卡" * 1_000_000, "x" * 10_000_000],
+    "ten megabytes": ["word " * 2_000_000],
     "identical": ["the same text of quite some words that stands here again and again"] * 5_000,
 }
 
