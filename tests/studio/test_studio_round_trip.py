@@ -71,6 +71,9 @@ def test_the_planted_wrong_labels_come_first_and_reviews_repair_them(desk, peopl
     assert "alice@example.test" in desk("why", next(iter(wrong))).out
     assert 0 == desk("rebuild", "main").code
     assert desk.decide()["version"] is None
+    measured = desk("measure", "main~1", "main", "--json")  # as the document has it: no --recipe
+    assert "the spec is that of the run that made" in measured.err
+    assert {"effect", "low", "high"} <= measured.json().keys()
 
 
 def test_every_kind_of_event_is_told_once_and_an_idle_pull_tells_nothing(desk, people):
