@@ -120,7 +120,7 @@ LAYERS = (
     (
         "curator.annotate", "curator.annotating_campaign", "curator.annotating_doubts",
         "curator.annotating_pull", "curator.annotating_push", "curator.annotating_site",
-        "curator.annotating_review", "curator.annotating_status", "curator.calibrating", "curator.checking", "curator.testsets", "curator.editing", "curator.erasing", "curator.gating",
+        "curator.annotating_review", "curator.annotating_serve", "curator.annotating_status", "curator.calibrating", "curator.checking", "curator.testsets", "curator.editing", "curator.erasing", "curator.gating",
         "curator.putting", "curator.rebuilding", "curator.rechecking", "curator.recipe_diff",
         "curator.attributing", "curator.choosing", "curator.curving", "curator.exploring", "curator.kinds",
         "curator.rescoring", "curator.rivals", "curator.scoring",

@@ -235,6 +235,40 @@ def status(
         typer.echo(line)
 
 
+@annotate.command()
+def serve(
+    project: Project = None,
+    url: Url = HERE,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="On this machine; 0: a free one.")
+    ] = 9090,
+    recipe: Annotated[Path | None, typer.Option(help="Take egress from this recipe.")] = None,
+) -> None:
+    """Be the ML backend of a project, on this machine only; pull whenever somebody answered."""
+    from curator.annotate import pull as pull_events
+    from curator.annotating_serve import Backend, server_of
+    from curator.annotating_site import egress_of
+
+    store, site = store_here(), _server(url)
+    allowed = egress_of(store, recipe)
+
+    def pull() -> str:
+        done = pull_events(store, site, project, egress=allowed)
+        told = ", ".join(f"{n:,} {kind}" for kind, n in done.pulled.counts().items())
+        return f"pulled: {told or 'nothing new'}"
+
+    backend = Backend(store, project, pull=pull, say=lambda line: typer.echo(line, err=True))
+    server = server_of(backend, port)
+    host, at = server.server_address[:2]
+    typer.echo(f"listening on http://{host!s}:{at}; name it as the model of the project", err=True)
+    backend.start()
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+        backend.stop()
+
+
 def _notes(notes: Any) -> None:
     for note in notes:
         typer.echo(f"note: {note}")
