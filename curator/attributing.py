@@ -158,7 +158,7 @@ def _sentence(names: Sequence[str], shares: Shares, decisions: Decisions) -> str
     )
     left = "" if shares.shapley else f"; more than {MOST_STEPS} steps, so no Shapley value"
     return (
-        f"Of {_points(total)} in all, by {way} value: {'; '.join(parts)}. This holds for the order "
+        f"In all {_points(total)}; by {way} value: {'; '.join(parts)}. This holds for the order "
         f"that was run ({', '.join(names)}): in another order the steps would make other rows and "
         f"other shares; {checks} ({decisions}){left}. Probe tier, descriptive: no verdict, 95 % "
         "intervals of each share alone."
@@ -166,7 +166,7 @@ def _sentence(names: Sequence[str], shares: Shares, decisions: Decisions) -> str
 
 
 def _points(share: Share) -> str:
-    apart = "" if share.separable else ", not separable"
+    apart = "" if share.separable else " (cannot be told from nothing)"
     return (
         f"{100 * share.effect:+.2f} points [{100 * share.low:+.2f}, {100 * share.high:+.2f}]{apart}"
     )

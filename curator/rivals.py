@@ -160,14 +160,23 @@ def _difference(trials: Trials, before: Side, after: Side, seeds: Sequence[int])
     return other - one
 
 
+def _chosen(seen: Sequence[dict[str, Any]], again: dict[str, Any]) -> str:
+    """Say which rival goes on, and where it only stood first among equals."""
+    best = max(one["effect"] for one in seen)
+    ties = [one["action"] for one in seen if one["effect"] == best]
+    if len(ties) == 1:
+        return f"Chosen: {again['action']}"
+    return f"None is ahead of {' or '.join(ties)}: {again['action']} is taken as the first named"
+
+
 def _sentence(
     step: str, seen: Sequence[dict[str, Any]], again: dict[str, Any], word: str, alpha: float
 ) -> str:
     said = "; ".join(f"{one['action']} {100 * one['effect']:+.2f} points" for one in seen)
     effect, low, high = (f"{100 * again[name]:+.2f}" for name in ("effect", "low", "high"))
     return (
-        f"Screen (probe) of {step}: {said}, on seeds {CHOOSING[0]} to {CHOOSING[-1]}. Chosen: "
-        f"{again['action']}; measured anew on {len(FRESH)} fresh seeds {effect} points "
+        f"Screen (probe) of {step}: {said}, on seeds {CHOOSING[0]} to {CHOOSING[-1]}. "
+        f"{_chosen(seen, again)}; measured anew on {len(FRESH)} fresh seeds {effect} points "
         f"[{low}, {high}], {word}, at "
         f"{100 * alpha:.2g} % as one of {len(seen)} that could have been chosen; on this training "
         "set, with this spec, on these test rows."

@@ -50,7 +50,7 @@ def attribution(
     records.append(("all", _share(found["total"]), "", "", None))
     show.say(found["sentence"])
     columns = ("step", *(way.replace("_", " ") for way in ways), "ridge margin")
-    title = "points of accuracy [95 % interval]; * not separable from nothing"
+    title = "points of accuracy [95 % interval]; * cannot be told from nothing"
     show.table(columns, records, title=title)
     for name in (n for n in found["influence"] if n.startswith("by_")):
         sums = [(s["name"], s["rows"], s["sum"]) for s in _ends(found["influence"][name])]

@@ -327,10 +327,11 @@ def _say_charges(store: Store, new: Sequence[_Asked], tier: str, context: Contex
         return
     seeds = " and ".join(str(n) for n in sorted({look.seeds for look in looks}))
     whole, touched = sum(x.alpha for x in looks), sum(x.alpha_touched for x in looks)
+    classes = f", and {percent(touched)} for the classes they touch" if touched else ""
     context.progress.say(
         f"ledger  {tier}, {counted(len(looks), 'look')} at {seeds} seeds will be charged "
-        f"{percent(whole)} of alpha to lock {looks[0].lock[:12]}, and {percent(touched)} for the "
-        "touched classes"
+        f"{percent(whole)} of alpha to lock {looks[0].lock[:12]}{classes} (alpha: the allowed "
+        "chance of a false call; lock: these test rows)"
     )
     if told := left(store, looks[0].lock):
         context.progress.say(f"ledger  {told}")

@@ -41,11 +41,10 @@ Answer = Literal["yes", "no", "not asked"]
 Kind = Literal["drop", "relabel", "weight", "augment"]
 Row = tuple[str, str, float]
 WORDS: Mapping[Kind, str] = {
-    "drop": "dropping these {rows} rows is {shown} than dropping as many of the same classes at "
-    "random",
-    "relabel": "relabelling these {rows} rows is {shown} than relabelling as many random rows in "
+    "drop": "dropping {these} is {shown} than dropping as many of the same classes at random",
+    "relabel": "relabelling {these} is {shown} than relabelling as many random rows in "
     "the same way",
-    "weight": "weighting these {rows} rows is {shown} than the same weights on random rows of the "
+    "weight": "weighting {these} is {shown} than the same weights on random rows of the "
     "same classes",
     "augment": "these {rows} augmented rows are {shown} than plain copies of the same parents",
 }
@@ -217,7 +216,8 @@ def _beside_copies(ready: Ready, change: _Change, context: Context) -> Placebo:
 def _said(kind: Kind, p: float, gain: float, rows: int, placebos: int, cost: float) -> Placebo:
     answer: Answer = "yes" if p <= ENOUGH else "no"
     shown = "better" if answer == "yes" else "not shown to be better"
-    told = WORDS[kind].format(rows=f"{rows:,}", shown=shown)
+    these = "this 1 row" if rows == 1 else f"these {rows:,} rows"
+    told = WORDS[kind].format(these=these, rows=f"{rows:,}", shown=shown)
     against = "them" if placebos == 1 else f"the mean of {placebos} such changes"
     sentence = f"Screen (probe): {told} ({100 * gain:+.1f} points against {against}, p = {p:.2f})."
     return Placebo(kind, answer, p, gain, rows, placebos, cost, sentence)

@@ -281,8 +281,10 @@ def _sentence(classes: Sequence[PartClaim], rest: RestClaim | None) -> str:
         if c.verdict in {"better", "worse"}
     ]
     tested = sum(c.verdict != "not_measurable" for c in classes)
-    told = f"Classes the change touched: {len(classes)}, of which {tested} have test rows enough; "
-    told += f"{', '.join(called)}" if called else "none is shown to be better or worse"
+    told = f"Classes the change touched: {len(classes)}, of which {tested} have test rows enough "
+    told += f"({MIN_SLICE_ROWS}); "
+    none = "none is shown to be better or worse" if tested else "so nothing is said of any of them"
+    told += f"{', '.join(called)}" if called else none
     if called:
         asked = all(c.row_choice is not None for c in classes if c.verdict in {"better", "worse"})
         told += ", " + (WIDE if asked else NARROW)
