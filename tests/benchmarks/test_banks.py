@@ -117,7 +117,8 @@ def test_reshuffled_rows_give_the_same_answers(script, pool):
 def test_the_probe_bank_sees_what_matters_and_calls_nothing_else(script, pool):
     bank, probe = script("bank"), script("probe_bank")
     heads = bank.Heads(pool, rows=probe.PER_CLASS * CLASSES)
-    found = [probe.replicate(pool, heads, number) for number in range(2)]
+    first = [probe.replicate(pool, heads, number) for number in range(2)]
+    found = [a | probe.row_choices(pool, heads, first, i) for i, a in enumerate(first)]
     rows = len(found[0]["test"])
 
     def words(name):
