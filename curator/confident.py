@@ -8,6 +8,7 @@ in one place.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 
@@ -160,7 +161,8 @@ def crowd_consensus(answers: IntArray, probabilities: FloatArray) -> Crowd:
     # Where the model likes two classes equally, cleanlab draws lots from numpy's global generator.
     # A trillionth apart, they are never equal, and the same answers give the same consensus.
     checked = probabilities.astype(np.float64) - 1e-12 * np.arange(probabilities.shape[1])
-    with warnings.catch_warnings():
+    # It prints cautions about classes that nobody named, which is no news here, to stdout.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(None):
         # It warns where no two people agree on any row: then the model decides, with low quality.
         warnings.filterwarnings("ignore", message="Annotators do not agree on any example")
         found = get_label_quality_multiannotator(labels, checked, verbose=False)

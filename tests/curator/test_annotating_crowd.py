@@ -155,3 +155,10 @@ def test_rows_that_want_another_opinion_come_in_the_order_of_their_want():
     assert len(asked & wrong) / len(asked) > 1.5 * len(wrong) / 300  # denser than in the whole
     alone = table(answer("r1", "p", "c01"))
     assert 0 == opinions_wanted(come_together(alone, None), alone).num_rows
+
+
+def test_classes_that_nobody_named_leave_stdout_to_the_json_that_is_printed_there(capsys):
+    answers, beliefs, _ = crowd_scene(3, (0.1, 0.1), n=8)
+    come_together(answers, beliefs)
+
+    assert ("", "") == tuple(capsys.readouterr())
