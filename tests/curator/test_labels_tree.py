@@ -33,8 +33,8 @@ def test_labels_that_are_above_each_other_are_refused_with_the_ring(tmp_path):
 
 def test_check_and_run_tell_siblings_from_branches(corpus, curator):
     made = corpus(classes=4, train=30, plants=False)
-    for i, k in ((0, 1), (4, 1), (8, 1), (1, 3), (5, 3)):
-        made.train[i]["label"] = f"topic{k:02}"
+    for i in range(0, 120, 12):
+        made.train[i]["label"], made.train[i + 1]["label"] = "topic01", "topic03"
     tree = "topic00: {parent: left}\ntopic01: {parent: left}\ntopic02: {parent: right}\n"
     (made.folder / "labels.yaml").write_text(tree + "topic03: {parent: right}\n", "utf-8")
     made.write().swap("steps:", "labels: labels.yaml\nsteps:")
