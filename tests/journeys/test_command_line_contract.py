@@ -183,7 +183,7 @@ def test_a_look_is_announced_with_its_price_written_down_once_and_told(curator, 
 
     used, told = first.json()["test_uses"], first.json()
     looks = [look for look in told["looks"] if look["used"]]
-    assert "will be charged 1.00 % of alpha to lock" in first.err
+    assert "will be charged 0.50 % of alpha to lock" in first.err
     assert before["looks"] + len(looks) == used["looks"]
     assert before["comparisons"] + 1 == used["comparisons"]
     assert used == again.json()["test_uses"]
