@@ -24,6 +24,7 @@ from curator.impact.claim import Impact
 from curator.impact.measure import first_used
 from curator.impact.planning import PLANNED, POWER, default_margin
 from curator.impact.sequence import visible_at_last_look
+from curator.issues import NEVER_FLAGGED
 from curator.label_maps import label_maps, renamed
 from curator.masking import Shown, own_kinds
 from curator.query import as_told
@@ -46,7 +47,6 @@ STEP_ISSUES = {
     "map_labels": ("label_split",),
     "personal_data": tuple(ISSUE + kind for kind in KINDS),
 }
-NEVER_FLAGGED = ("label_conflict", "near_but_different")  # shown all the same
 STEP_SENTENCES = {
     "clean": "Texts were repaired; rows with nothing to read were removed.",
     "duplicates": "Of rows that say the same under one label, one was kept.",

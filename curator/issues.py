@@ -57,6 +57,9 @@ ABOUT_THE_SET = frozenset({
 })  # fmt: skip
 """Issues of the whole set, carried by up to three rows that show them: a sentence counts once."""
 
+NEVER_FLAGGED = ("label_conflict", "near_but_different")
+"""Pairs to look at, not doubts that a rule may act on: shown all the same."""
+
 ISSUE_TYPES = tuple(issue for level in _BY_HARM for issue in level)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from curator.decide import REASONS
 from curator.errors import StoreError
+from curator.issues import NEVER_FLAGGED
 from curator.options import unknown_name
 from curator.tasks import task_of
 from curator.versions.listing import LogEntry
@@ -32,7 +33,7 @@ CHANGED = {
 
 DOUBT = "doubt"
 ACTIONS = ("drop", "edit", "relabel", "weight", "add", "keep", "reject", DOUBT)
-ISSUE_TYPES = (*REASONS, "label_conflict")
+ISSUE_TYPES = (*REASONS, *NEVER_FLAGGED)
 
 
 def rows_of(
@@ -142,7 +143,7 @@ def _touched(store: Store, version: Version) -> Iterator[dict[str, Any]]:
              for r in as_told(table).to_pylist()}  # fmt: skip
     doubts: dict[str, list[dict[str, Any]]] = {}
     for finding in store.findings(version).to_pylist():
-        if finding["flagged"] or finding["issue_type"] == "label_conflict":
+        if finding["flagged"] or finding["issue_type"] in NEVER_FLAGGED:
             doubts.setdefault(finding["row_id"], []).append(finding)
     for decision in store.decisions(version).to_pylist():
         yield _record(decision, doubts.pop(decision["row_id"], []), known)

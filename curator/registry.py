@@ -117,15 +117,13 @@ def drop_leaks(rows: pa.Table, findings: pa.Table) -> Rule:
     return Rule({"leak": "drop"})
 
 
-def drop_contaminated(
-    rows: pa.Table, findings: pa.Table, *, action: TextAction = "drop"
-) -> Rule:
+def drop_contaminated(rows: pa.Table, findings: pa.Table, *, action: TextAction = "drop") -> Rule:
     """Drop training rows in which a benchmark stands, or keep them.
 
     Args:
         rows: Row table.
         findings: What the check found.
-        action: drop, keep (findings only), or annotate, which is not there yet.
+        action: drop, keep, or annotate: kept, and asked about by `annotate push`.
     """
     del rows, findings
     return Rule({CONTAMINATION: "drop"} if action == "drop" else {})
@@ -158,7 +156,7 @@ def act(
     Args:
         rows: Row table.
         findings: What the check found.
-        action: keep (findings only), drop, or annotate, which is not there yet. Doubts about the
+        action: keep, drop, or annotate: kept, and asked about by `annotate push`. Doubts about the
             whole set are never acted on.
         only: Issue types that are acted on; by default all of the step.
     """

@@ -21,8 +21,6 @@ from curator.versions.lookup import living
 from curator.versions.objects import Folder
 from curator.versions.parts import Layout, Live, sorted_live
 
-_CHANGE = pa.array(["edit", "relabel", "weight"])
-
 
 def recalled(
     folder: Folder, layout: Layout, kept: Mapping[str, Kept], changed: pa.Table, made: pa.Table
@@ -40,7 +38,8 @@ def recalled(
         Those whose hash proves them, with their places. Their provenance, which is in no hash, is
         that of the new state.
     """
-    told = made.filter(pc.and_(pc.is_in(made["action"], _CHANGE), made["before"].is_valid()))
+    change = pa.array(["edit", "relabel", "weight"])
+    told = made.filter(pc.and_(pc.is_in(made["action"], change), made["before"].is_valid()))
     before = _before(changed, told)
     records = record_hashes(before)
     tables = [before.slice(0, 0)]

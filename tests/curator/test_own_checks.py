@@ -113,7 +113,7 @@ def test_check_runs_it_too(tmp_path):
         ("my_checks.py:x", "def x(rows, *, most=1): pass", r"option 'most' has no type"),
         ({"use": "my_checks.py:too_polite", "mots": 2}, POLITE, r"Did you mean 'most'\?"),
         ({"use": "my_checks.py:too_polite", "most": "two"}, POLITE, r"expected whole number"),
-        ({"use": "my_checks.py:too_polite", "action": "annotate"}, POLITE, r"not there yet"),
+        ({"use": "my_checks.py:too_polite", "action": "mend"}, POLITE, r"mend"),
         ({"use": "my_checks.py:too_polite", "code": "x"}, POLITE, r"`code` is filled in"),
         ({}, POLITE, r"needs `use:`"),
     ],

@@ -56,7 +56,9 @@ def test_a_step_that_only_one_side_has_is_named(ran):
     store = ran(("  - duplicates\n", ""))
     found = recipe_diff(store, "first", "other")
 
-    assert [("step", "duplicates", "in the recipe", {"near": 0.8}, None)] == told(found)
+    assert [("step", "duplicates", "in the recipe", {"guard": True, "near": 0.8}, None)] == told(
+        found
+    )
     assert 0 == found.flagged.num_rows
 
 

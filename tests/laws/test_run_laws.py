@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curator.errors import StoreError
+from curator.impact.placebo import SEEDS
 from curator.versions import open_store
 
 
@@ -168,7 +169,9 @@ def test_a_measurement_made_anew_from_nothing_is_the_same_to_the_last_bit(
 
     for name in ("effect", "low", "high", "verdict", "mde", "slices", "before_score"):
         assert one[name] == other[name]
-    assert 2 * len(other["seeds"]) == other["work"]["fits"]
+    assert "augment" == other["placebo"]["kind"]
+    looked = len(other["seeds"])  # on both sides; the placebo asks both at its own seeds
+    assert 2 * looked + (2 * len(SEEDS) - looked) == other["work"]["fits"]
 
 
 # kill -9
@@ -396,7 +399,9 @@ def test_each_count_of_an_issue_is_what_its_command_lists(curator, finished):
     for issue in twin["issues"]:
         program, *arguments = issue["command"].split()
         assert "curator" == program
-        listed = curator(finished.folder, *arguments, "--json").json()
+        said = curator(finished.folder, *arguments, "--json")
+        assert 0 == said.code, said.err
+        listed = said.json()
         assert issue["count"] == len({row["id"] for row in listed}), issue["command"]
         for action in issue["actions"]:
             listed = curator(finished.folder, *action["command"].split()[1:], "--json").json()
