@@ -48,7 +48,7 @@ from curator.label_maps import map_faults, map_labels, mapped, relabel_mapped, s
 from curator.options import Option, bind, first_line, options_of, plain, unknown_name
 from curator.outside import hidden, personal_faults
 from curator.own_checks import as_findings, known_check, load_check
-from curator.suspects import drop_suspects, suspect_faults, suspect_notes
+from curator.suspects import drop_suspects, keep_suspects, suspect_faults, suspect_notes
 from curator.tasks import TASKS
 
 Fault = tuple[str | None, str]
@@ -195,7 +195,7 @@ STEPS: dict[str, StepKind] = {
         label_errors, drop_suspects, version=2, forecast=suspect_notes, tasks=("classification",)
     ),
     "label_sets": StepKind(
-        label_sets, drop_suspects, version=1, forecast=suspect_notes, tasks=("multilabel",)
+        label_sets, keep_suspects, version=1, forecast=suspect_notes, tasks=("multilabel",)
     ),
     "token_labels": StepKind(token_labels, act, version=1, issues=TOKEN_ISSUES, tasks=("tokens",)),
     "personal_data": StepKind(

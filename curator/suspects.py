@@ -115,6 +115,45 @@ def drop_suspects(
     return Rule({ISSUE_TYPE: "drop"}, protected=spared)
 
 
+def keep_suspects(
+    rows: pa.Table,
+    findings: pa.Table,
+    *,
+    action: SuspectAction = "keep",
+    min_class_rows: int = 20,
+    min_p_wrong: float = FLAGGED_FROM,
+    min_weight: float = 0.05,
+    min_p_fix: float = 0.98,
+    calibrated: Calibrated | None = None,
+) -> Rule:
+    """Do as `drop_suspects` does, but only when asked: by default nothing changes.
+
+    With many labels a row P(wrong) ranks rows well and is not calibrated (docs/log.md), so a drop
+    should follow a look at the rows.
+
+    Args:
+        rows: Row table.
+        findings: Label findings.
+        action: keep or annotate (both change nothing; `curator annotate push` asks people); drop;
+            weight (times 1 - P(wrong)); relabel (asks for `calibrated`).
+        min_class_rows: No label is brought under this many training rows by drop or relabel.
+        min_p_wrong: Drop from this P(wrong), 0.5..1.
+        min_weight: Least factor of a weight, 0..1.
+        min_p_fix: Relabel from this probability that the suggested labels are right, 0.5..1.
+        calibrated: How a blind review came out, as `curator calibrate` prints it.
+    """
+    return drop_suspects(
+        rows,
+        findings,
+        action=action,
+        min_class_rows=min_class_rows,
+        min_p_wrong=min_p_wrong,
+        min_weight=min_weight,
+        min_p_fix=min_p_fix,
+        calibrated=calibrated,
+    )
+
+
 def _recalibrated(labels: pa.Table, logit: tuple[float, ...]) -> pa.Table:
     """Give the findings with P(wrong) as people's verdicts have it.
 

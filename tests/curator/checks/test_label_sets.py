@@ -13,7 +13,7 @@ from curator import schema
 from curator.checks.label_sets import doubt_sets, floor_set_flags, label_sets, set_notes
 from curator.decide import decide
 from curator.errors import StepError
-from curator.suspects import Calibrated, drop_suspects, suspect_notes
+from curator.suspects import Calibrated, drop_suspects, keep_suspects, suspect_notes
 from curator.tasks import task_named
 from finetune import crossfit_sets
 
@@ -127,6 +127,19 @@ def test_a_row_goes_only_if_all_its_labels_can_spare_it():
     flags = floor_set_flags(sets, np.ones(6, dtype=bool), np.arange(6.0), min_class_rows=2)
 
     assert [False, True, True, False, False, True] == flags.tolist()
+
+
+def test_doubted_sets_are_kept_unless_the_recipe_asks():
+    given, _, _, probabilities = scene(21)
+    rows = table(sets_of(given))
+    found = label_sets(rows, probabilities, NAMES)
+    kept, dropped = (
+        decide(rows, found, keep_suspects(rows, found, **asked), step="label_sets").rows.num_rows
+        for asked in ({}, {"action": "drop", "min_class_rows": 0})
+    )
+
+    assert rows.num_rows == kept
+    assert dropped < kept
 
 
 def test_relabelling_writes_the_new_list_and_asks_for_a_review():
