@@ -82,9 +82,9 @@ def _decisions(decisions: Sequence[str], names: Mapping[str, str], *, shown: str
 
 def keys_in(config: str, decisions: Sequence[str]) -> set[str]:
     """Name what answers need of a configuration: decisions, labels and controls, as it has them."""
-    found = {f"label {key}" for _, key in re.findall(r"alias=([\"'])(.*?)\1", config)}
-    found |= {f"label {key}" for _, key in re.findall(r"<Label value=([\"'])(.*?)\1", config)}
-    found -= {f"label {key}" for key in decisions}
+    found = {f"label {key!r}" for _, key in re.findall(r"alias=([\"'])(.*?)\1", config)}
+    found |= {f"label {key!r}" for _, key in re.findall(r"<Label value=([\"'])(.*?)\1", config)}
+    found -= {f"label {key!r}" for key in decisions}
     found |= {f"decision {key!r}" for key in decisions if f'alias="{key}"' in config}
     controls = re.findall(r"<(?:Choices|Labels|TextArea) name=\"(\w+)\"", config)
     return found | {f"control {name!r}" for name in controls}
