@@ -107,20 +107,23 @@ def semantic_duplicates(
     return findings({"row_id": ids[at], "check": CHECK, **record} for at, record in found)
 
 
-def _units(rows: pa.Table, graph: TextGraph) -> dict[str, list[_Unit]]:
-    """Gather training rows by label and text, longest text first; one text is one unit."""
+def _units(rows: pa.Table, graph: TextGraph) -> dict[str | None, list[_Unit]]:
+    """Gather training rows by label and text, longest text first; one text is one unit.
+
+    Rows without a label are told apart from those of every label.
+    """
     task = task_of(rows)
     count = rows.num_rows
     targets = task.target_text(rows).to_pylist() if task.relabelled else [""] * count
     ids, splits = rows["id"].to_pylist(), rows["split"].to_pylist()
-    members: dict[str, dict[int, list[int]]] = {}
+    members: dict[str | None, dict[int, list[int]]] = {}
     for at in sorted(range(count), key=ids.__getitem__):
         if splits[at] == "train":
             code = int(graph.codes[at])
             members.setdefault(targets[at], {}).setdefault(code, []).append(at)
     return {
         target: [_Unit(by_text[code][0], tuple(by_text[code])) for code in sorted(by_text)]
-        for target, by_text in sorted(members.items())
+        for target, by_text in sorted(members.items(), key=lambda m: (m[0] is None, m[0] or ""))
     }
 
 

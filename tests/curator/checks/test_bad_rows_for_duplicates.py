@@ -107,5 +107,14 @@ def test_twenty_thousand_rows_of_one_text_stay_linear(name):
     assert time.process_time() - began < 15
 
 
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("labels", [[None], ["a", None], [None, "a", "b"]])
+def test_rows_without_a_label_are_no_fault(name, labels):
+    texts = ["my card", "is lost", "since monday", "my card!"] * 20
+    vectors = np.tile(np.eye(4, dtype=np.float32), (20, 1))
+
+    asked(name, table(texts, labels), vectors)
+
+
 def test_rows_without_a_test_row_have_no_leaks():
     assert 0 == asked("leaks", table(["my card", "my card"] * 20, splits=["train"])).num_rows

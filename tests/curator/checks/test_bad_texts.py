@@ -99,8 +99,9 @@ def test_five_thousand_classes_of_one_row(name):
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_rows_without_labels_are_checked_as_well(name):
-    asked(name, table(["my card", "is lost", "since monday"] * 20, labels=[""]))
+@pytest.mark.parametrize("labels", [[""], [None], ["a", None, "b"]])
+def test_rows_without_labels_are_checked_as_well(name, labels):
+    asked(name, table(["my card", "is lost", "since monday"] * 20, labels=labels))
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -45,6 +45,12 @@ def test_rows_of_two_labels_are_no_duplicates():
     assert [] == found_in([A, B], turned(0, 10), labels=["x", "y"])
 
 
+def test_rows_without_a_label_repeat_each_other_and_no_labelled_row():
+    found = found_in([A, B, C + D], turned(0, 10, 5), labels=[None, None, "x"])
+
+    assert [("r00000", "semantic_duplicate", "r00001", True)] == found
+
+
 def test_a_cluster_has_one_kept_row_and_every_other_names_it():
     texts = [A, B, C + " that you sent to me and that i lost"]
     found = found_in(texts, turned(0, 5, 10))
