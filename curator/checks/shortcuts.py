@@ -135,14 +135,18 @@ def _found(frame: pl.DataFrame, least: tuple[float, float, float], level: float)
 def _counted(
     marks: pl.DataFrame, sizes: pl.DataFrame, groups: int, pairs: pl.DataFrame
 ) -> pl.DataFrame:
-    """Count the groups that have a mark, in each class and elsewhere."""
+    """Count the groups that have a mark, in each class and elsewhere.
+
+    A class that is in every group has no elsewhere, so nothing can part it from the others.
+    """
     have = marks.group_by("mark", "label").agg(have=pl.col("group").n_unique().cast(pl.Int64))
     whole = marks.group_by("mark").agg(all=pl.col("group").n_unique().cast(pl.Int64))
     counts = pairs.join(have, on=["mark", "label"], how="left").join(whole, on="mark")
     counts = counts.join(sizes, on="label").with_columns(pl.col("have").fill_null(0))
-    rest = (groups - pl.col("n")).clip(1)
-    return counts.with_columns(
-        share=pl.col("have") / pl.col("n"), other=(pl.col("all") - pl.col("have")).clip(0) / rest
+    rest = groups - pl.col("n")
+    return counts.filter(rest > 0).with_columns(
+        share=pl.col("have") / pl.col("n"),
+        other=((pl.col("all") - pl.col("have")) / rest).clip(0, 1),
     )
 
 

@@ -54,6 +54,15 @@ def test_copies_of_one_row_are_one_witness():
     assert not any("kzz" in said for said in told["evidence"].to_pylist())
 
 
+def test_no_share_elsewhere_is_told_of_classes_whose_texts_are_all_in_both():
+    texts = ["😀🎉🔥"[i % 3] * (1 + i % 4) for i in range(60)]
+    rows = table([(text, "ab"[i % 2]) for i, text in enumerate(texts)])
+
+    told = shortcuts(rows.set_column(1, "group", pa.array(texts)))
+
+    assert [] == told["evidence"].to_pylist()
+
+
 def test_a_word_of_the_labels_own_name_is_its_subject_and_not_flagged():
     marked = [(f"{t} visa" if k == "class 1" else t, k.replace("1", "visa")) for t, k in plain()]
 
