@@ -36,6 +36,8 @@ FLAGGED_FROM = 0.5
 """From this P(wrong) a label is likelier wrong than right."""
 
 SHOWN_PAIRS = 3
+LEAST_SHOWN = 0.5
+"""Rows that a confusion must be expected in to be named; fewer would read as "about 0 rows"."""
 
 NO_TREE: Mapping[str, str] = MappingProxyType({})
 
@@ -231,6 +233,7 @@ def noise_notes(rows: pa.Table, findings: pa.Table) -> tuple[str, ...]:
     scored = findings.num_rows - findings["p_wrong"].null_count
     told = f"label errors: {rate:.1%} of {scored:,} labels are wrong by estimate"
     pairs = confused_classes(rows, findings).slice(0, SHOWN_PAIRS).to_pylist()
+    pairs = [pair for pair in pairs if pair["expected"] >= LEAST_SHOWN]
     if not pairs:
         return (told,)
     named = "; ".join(

@@ -177,6 +177,18 @@ def test_the_mean_of_p_wrong_is_the_noise_rate_and_the_confused_classes_are_coun
     assert "of 300 labels are wrong by estimate; most confused: '" in told
 
 
+def test_confusions_of_no_whole_row_are_not_named():
+    labels, _, probabilities = noisy(wrong=45)
+    rows = table([CLASSES[y] for y in labels])
+    found = errors(rows, probabilities, CLASSES)
+    scarce = pa.array([0.001] * found.num_rows)
+    found = found.set_column(found.column_names.index("p_fix"), "p_fix", scarce)
+
+    (told,) = noise_notes(rows, found)
+
+    assert told.endswith(" of 300 labels are wrong by estimate")
+
+
 def test_no_scored_label_has_no_noise_rate():
     assert noise_rate(schema.findings([])) is None
     assert () == noise_notes(table([]), schema.findings([]))
