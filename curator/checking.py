@@ -49,6 +49,9 @@ NEED_LABELS = {
 ONE_TASK = frozenset({"label_sets", "token_labels", "instructions", "preferences"})
 """Checks of what only one task has: rows of the others are not said to lack them."""
 
+ACROSS_SPLITS = frozenset({"leaks", "semantic_duplicates"})
+"""Checks that compare training rows with test rows; the others take all rows of a file."""
+
 TAKEN_OVER = frozenset({("multilabel", "label_errors"), ("tokens", "label_errors")})
 """Where such a check does the work of a general one."""
 
@@ -199,11 +202,15 @@ def check(  # noqa: PLR0913 - each is an option of the command line
     loaded = load(recipe) if isinstance(recipe, Path) else recipe
     notes: list[str] = []
     rows, context = _asked(wanted, store, loaded, (text, label), cache, notes, progress)
+    if not pc.any(pc.not_equal(rows["split"], "train")).as_py():
+        notes.append("no row is said to be a test row, so leaks were not looked for")
+    whole = rows if store is not None and _is_version(store, wanted) else _as_training(rows)
     tables = [
-        _findings(kind, options, rows, context, notes) for kind, options in _wanted(loaded, notes)
+        _findings(kind, options, rows if kind in ACROSS_SPLITS else whole, context, notes)
+        for kind, options in _wanted(loaded, notes)
     ]
     if against is not None:
-        tables.append(_drifted(against, store, loaded, (text, label), cache, rows, context, notes))
+        tables.append(_drifted(against, store, loaded, (text, label), cache, whole, context, notes))
     found = pa.concat_tables([t for t in tables if t is not None])
     doubts = found.filter(
         pc.or_(found["flagged"], pc.is_in(found["issue_type"], pa.array(ALWAYS_SHOWN)))
@@ -255,8 +262,10 @@ def _drifted(
     context: Context,
     notes: list[str],
 ) -> pa.Table | None:
-    """Compare training rows with those of another version or file."""
+    """Compare training rows with those of another version, or all rows with those of a file."""
     before, _ = _asked(against, store, recipe, columns, cache, notes, context.progress)
+    if store is None or not _is_version(store, against):
+        before = _as_training(before)
     if task_of(before).name != task_of(rows).name:
         raise CuratorError(
             f"--against {against!r}: its rows are of task {task_of(before).name}, the others of "
@@ -314,7 +323,6 @@ def _of_source(
     asked = recipe or _guessed(address, text, label, notes)
     first = asked.sources[0]
     columns = {**first.columns, **{k: v for k, v in (("text", text), ("label", label)) if v}}
-    columns.pop("split", None)
     source = replace(first, address=address, columns=columns, split=None)
     base = Path.cwd() if recipe else asked.base
     whole = replace(asked, sources=(source,), base=base, max_bad_share=1.0)
@@ -328,7 +336,7 @@ def _of_source(
     notes += imported.warnings
     context = Context(
         cache=cache,
-        root=imported.rows,
+        root=_as_training(imported.rows),
         model_name=asked.measure.model if asked.measure else None,
         language=asked.language,
         base=asked.base,
@@ -336,6 +344,12 @@ def _of_source(
         tree=_tree(recipe),
     )
     return imported.rows, context
+
+
+def _as_training(rows: pa.Table) -> pa.Table:
+    """Call every row a training row: in a file that is looked at, test rows are doubted too."""
+    at = rows.column_names.index("split")
+    return rows.set_column(at, rows.schema.field(at), pa.array(["train"] * rows.num_rows))
 
 
 def _guessed(address: str, text: str | None, label: str | None, notes: list[str]) -> Recipe:
