@@ -382,6 +382,8 @@ def _findings(
     if kind in NEED_LABELS and not task_of(rows).labels(rows) - {""}:
         notes.append(f"there are no labels, so {NEED_LABELS[kind]} not looked for")
         return None
+    if kind in NEED_LABELS and "label" in rows.column_names:
+        rows = _labelled(rows, NEED_LABELS[kind], notes)
     if (task := task_of(rows).name) not in STEPS[kind].tasks:
         if (task, kind) in TAKEN_OVER or kind in ONE_TASK:
             return None
@@ -399,6 +401,17 @@ def _findings(
         notes.append(f"label errors: out-of-fold probabilities from {context.model_note()}")
         notes += (*noise_notes(rows, found), *kin_note(rows, found, context.tree))
     return found
+
+
+def _labelled(rows: pa.Table, what: str, notes: list[str]) -> pa.Table:
+    """Keep the rows that have a label, as no label is no class of its own."""
+    some = rows.filter(pc.not_equal(rows["label"], ""))
+    if without := rows.num_rows - some.num_rows:
+        verb = "row has" if without == 1 else "rows have"
+        notes.append(
+            f"{without:,} {verb} no label, so {what} looked for among the other {some.num_rows:,}"
+        )
+    return some
 
 
 def _joined(findings: pa.Table, rows: pa.Table) -> pa.Table:

@@ -123,8 +123,8 @@ def _classified(
     table: pa.Table, columns: Mapping[str, str], used: frozenset[str], *, labelled: bool
 ) -> Shaped:
     text = as_text(table[columns["text"]])
-    label = pc.utf8_trim_whitespace(as_text(table[columns["label"]]))
-    no_label = pc.fill_null(pc.equal(label, ""), fill_value=True)
+    label = pc.fill_null(pc.utf8_trim_whitespace(as_text(table[columns["label"]])), "")
+    no_label = pc.equal(label, "")
     stages = [_masked(pc.is_null(text), "there is no text")]
     stages += [_masked(no_label, "there is no label")] * labelled
     return Shaped({"text": text, "label": label}, stages, used)
