@@ -75,6 +75,8 @@ def fit_logistic(
     model = LogisticRegression(C=c, max_iter=MAX_ITER, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
+        # Many classes of few rows are classes all the same.
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than")
         try:
             model.fit(
                 features[order].astype(np.float64),
