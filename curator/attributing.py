@@ -21,6 +21,7 @@ from curator.comparing import spec_and_context
 from curator.context import Context
 from curator.errors import MeasureError
 from curator.execute import execute
+from curator.impact.banks import refuse_other_tasks
 from curator.impact.budget import refuse_locked
 from curator.impact.design import Side, fit_spec
 from curator.impact.influence import LARGE_SHARE, Influence, ridge_influence
@@ -71,6 +72,7 @@ def attribution(
     line = first_parent_line(store, store.version(ref))
     if len(line) == 1:
         raise MeasureError(f"version {line[0].short} is an import: it has no step to attribute to")
+    refuse_other_tasks(line[-1], "attribution")
     refuse_locked(store, line[-1].lock, "attribution")
     spec, context = spec_and_context(store, line[0], line[-1], recipe, progress)
     key = schema.hash_fields(

@@ -13,6 +13,7 @@ import pyarrow as pa
 from curator import schema
 from curator.comparing import spec_and_context
 from curator.errors import MeasureError
+from curator.impact.banks import refuse_other_tasks
 from curator.impact.budget import refuse_locked
 from curator.impact.curve import FURTHEST, PARTS, Point, curve
 from curator.impact.design import fit_spec
@@ -44,6 +45,7 @@ def learning_curve(
         MeasureError: There are too few training rows, or the test rows can carry nothing.
     """
     version = store.version(ref)
+    refuse_other_tasks(version, "learning-curve")
     refuse_locked(store, version.lock, "learning-curve")
     spec, context = spec_and_context(store, version, version, recipe, progress)
     side = side_of(store, version)

@@ -19,6 +19,7 @@ from curator import schema
 from curator.comparing import spec_and_context
 from curator.context import Context
 from curator.errors import MeasureError
+from curator.impact.banks import refuse_other_tasks
 from curator.impact.design import GROUP_SEED, Side, fit_spec
 from curator.impact.groups import item_groups
 from curator.impact.planning import default_margin
@@ -65,6 +66,8 @@ def explore(
     if tier not in TIERS:
         raise MeasureError(unknown_name("explore", "tier", tier, TIERS))
     before, after = store.version(a), store.version(b)
+    for version in (before, after):
+        refuse_other_tasks(version, "explore")
     spec, context = spec_and_context(store, before, after, recipe, progress)
     if tier != "probe" and not context.is_encoder:
         raise MeasureError(f"--tier {tier}: {context.no_encoder()}; take --tier probe")

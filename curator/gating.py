@@ -103,6 +103,7 @@ def gate(
     classes = {
         label
         for version in (before, after)
+        if version.task == "classification"
         for label in set(store.rows(version)["label"].to_pylist())
     }
     measured = found.impacts[-1].measurement

@@ -15,6 +15,7 @@ from typing import Any
 from curator.comparing import spec_and_context
 from curator.errors import MeasureError
 from curator.execute import ruled
+from curator.impact.banks import refuse_other_tasks
 from curator.impact.budget import Opened, end_comparison, open_comparison
 from curator.impact.design import Side, fit_spec
 from curator.impact.ledger import Look, charge, now, percent, uses
@@ -70,6 +71,7 @@ def rivals(
         MeasureError: There is no such step or action, or the test rows can carry nothing.
     """
     parent, made = _step(store, ref, step)
+    refuse_other_tasks(made, "rivals")
     spec, context = spec_and_context(store, parent, made, recipe, progress)
     before = side_of(store, parent)
     ways = [_rival(store, made, before, action) for action in dict.fromkeys(actions)]

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from curator import schema
 from curator.comparing import spec_and_context
 from curator.errors import MeasureError
+from curator.impact.banks import refuse_other_tasks
 from curator.impact.budget import refuse_locked
 from curator.impact.design import GROUP_SEED, Side, fit_spec
 from curator.impact.groups import item_groups
@@ -73,6 +74,7 @@ def scores(
     if tier not in TIERS:
         raise MeasureError(unknown_name("scores", "tier", tier, TIERS))
     version = store.version(ref)
+    refuse_other_tasks(version, "scores")
     refuse_locked(store, version.lock, "scores")
     spec, context = spec_and_context(store, version, version, recipe, progress)
     if tier != "probe" and not context.is_encoder:

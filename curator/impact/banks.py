@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curator.errors import MeasureError
 from curator.impact.claim import Measurement
 from curator.impact.planning import default_margin
 from curator.recipe import MeasureSpec
 from curator.tasks import task_of
+from curator.versions.manifest import Version
 
 MEASURED = ("classification",)
 
@@ -35,6 +37,19 @@ def no_bank(*sides: pa.Table) -> str | None:
     """Say why rows of these versions cannot be measured; None where they can."""
     absent = [task.name for task in map(task_of, sides) if task.name not in MEASURED]
     return f"no A/A bank for task {absent[0]} yet" if absent else None
+
+
+def refuse_other_tasks(version: Version, what: str) -> None:
+    """Refuse a look at scores of a task that has no verdicts yet.
+
+    Raises:
+        MeasureError: The version is of such a task.
+    """
+    if version.task not in MEASURED:
+        raise MeasureError(
+            f"{what}: version {version.short} is of task {version.task!r}, and this is there for "
+            f"{', '.join(MEASURED)} only"
+        )
 
 
 def unmeasured(

@@ -8,11 +8,16 @@ import pyarrow as pa
 import pytest
 
 from curator import schema
-from curator.errors import ConflictError
+from curator.attributing import attribution
+from curator.curving import learning_curve
+from curator.errors import ConflictError, MeasureError
+from curator.exploring import explore
+from curator.gating import Rules, gate
 from curator.rebuilding import rebuild
 from curator.recipe import from_mapping
 from curator.reverting import revert
 from curator.running import run
+from curator.scoring import scores
 from curator.versions import StepRecord, describe, merge, open_store
 from curator.versions.changes import compare
 from curator.versions.differences import operations
@@ -150,3 +155,18 @@ def test_why_uses_the_word_of_the_task(store, task):
 
     assert word in said
     assert "labelled" not in json.dumps(said)
+
+
+@pytest.mark.parametrize("look", [
+    lambda store: scores(store, "main"),
+    lambda store: attribution(store, "main"),
+    lambda store: learning_curve(store, "main"),
+    lambda store: explore(store, "main~1", "main"),
+], ids=["scores", "attribution", "learning-curve", "explore"])  # fmt: skip
+def test_a_look_at_scores_that_are_not_measured_names_the_task(store, task, look):
+    with pytest.raises(MeasureError, match=rf"is of task '{task}', and this is there for clas"):
+        look(store)
+
+
+def test_a_gate_without_classes_answers_and_does_not_stop(store):
+    assert () == gate(store, "main~1", "main", rules=Rules(margin=0.1)).classes
