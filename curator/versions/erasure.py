@@ -158,7 +158,7 @@ class _Eraser:
             name = path.rpartition("/")[2]
             data = get_object(self.folder, name)
             if data[:4] == _PARQUET:
-                yield name, pq.read_table(pa.BufferReader(data))
+                yield name, pq.read_table(parts.in_memory(data))
 
     def _named(self, asked: Iterable[str], found: _Found) -> set[str]:
         wanted: set[str] = set()

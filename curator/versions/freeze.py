@@ -16,7 +16,7 @@ from curator.schema import content_hashes, digest
 from curator.tasks import Task
 from curator.versions.laws import named
 from curator.versions.objects import Folder
-from curator.versions.parts import Layout, get_table, live_positions, parquet_bytes
+from curator.versions.parts import Layout, get_table, in_memory, live_positions, parquet_bytes
 
 LOCK_SCHEMA = pa.schema(
     [
@@ -98,7 +98,7 @@ def read_record(folder: Folder, lock: str | None) -> pa.Table | None:
     if data is None:
         return None
     try:
-        record = pq.read_table(pa.BufferReader(data))
+        record = pq.read_table(in_memory(data))
     except pa.ArrowException:
         return None
     return record if record.schema == LOCK_SCHEMA and lock_of(record) == lock else None

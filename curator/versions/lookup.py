@@ -25,6 +25,7 @@ from curator.versions.parts import (
     Part,
     dead_positions,
     get_table,
+    in_memory,
     opened,
     parquet_file,
     rows_at,
@@ -73,7 +74,7 @@ def _held(
         return None, at
     order = np.argsort(at)
     ids, at = wanted.take(pa.array(which[order])), at[order]
-    data = pa.BufferReader(get_object(folder, part.object))
+    data = in_memory(get_object(folder, part.object))
     file = parquet_file(data, part.object)
     schema = file.schema_arrow
     # Strings that repeat stay numbers until the rows are picked.

@@ -157,7 +157,7 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
     Raises:
         StoreError: A column has a type that Parquet does not have, or changes.
     """
-    kept = pq.read_schema(pa.BufferReader(parquet_bytes(schema.empty_table())))
+    kept = pq.read_schema(in_memory(parquet_bytes(schema.empty_table())))
     lost = [field for field in schema if not field.equals(kept.field(field.name))]
     if lost:
         types = ", ".join(f"{f.name}: {f.type} as {kept.field(f.name).type}" for f in lost)
@@ -175,7 +175,19 @@ def get_table(folder: Folder, name: str, columns: Sequence[str] | None = None) -
 
 def opened(folder: Folder, name: str) -> pq.ParquetFile:
     """Open a stored table, checked against its name."""
-    return parquet_file(pa.BufferReader(get_object(folder, name)), name)
+    return parquet_file(in_memory(get_object(folder, name)), name)
+
+
+def in_memory(data: bytes) -> pa.BufferReader:
+    """Give bytes to be read, copied out of Python's hands.
+
+    The threads that read a table let go of its bytes a moment after the table is there. Where these
+    are Python's and the process is just ending, Python kills the thread and so the process.
+    """
+    buffer = pa.allocate_buffer(len(data))
+    with pa.FixedSizeBufferWriter(buffer) as writer:
+        writer.write(data)
+    return pa.BufferReader(buffer)
 
 
 def parquet_file(data: pa.BufferReader, name: str) -> pq.ParquetFile:

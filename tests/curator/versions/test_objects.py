@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import sys
 import threading
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from curator.errors import StoreError
 from curator.versions.local import LocalFolder
 from curator.versions.objects import canonical_json, get_object, names, object_path, put_object
+from curator.versions.parts import in_memory
 
 
 @pytest.fixture
@@ -130,3 +132,13 @@ def test_json_has_one_form():
 def test_not_a_number_has_no_form():
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1 and more", bytes(range(256)) * 4_000])
+def test_threads_that_read_a_table_hold_nothing_of_python(data):
+    held = sys.getrefcount(data)
+
+    reader = in_memory(data)
+
+    assert held == sys.getrefcount(data)
+    assert data == reader.read()
