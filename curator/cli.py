@@ -189,7 +189,7 @@ def rows(
     if out is not None:
         show.write(table, out)
     elif as_json:
-        print_json(show.plain_rows(seen(table)))
+        print_json(seen_values(show.plain_rows(seen(table))))
     else:
         show.rows(table, limit)
 

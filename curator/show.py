@@ -214,8 +214,8 @@ def rows(table: pa.Table, limit: int) -> None:
     screen = console()
     wanted = ("id", "action", "reason", "split", "label", "score", "text", "suggestion",
               "partner_text", "before", "after")  # fmt: skip
-    columns = [c for c in wanted if c in table.column_names]
-    head = seen(table.slice(0, limit) if limit else table)
+    head = seen(_with_text(table.slice(0, limit) if limit else table))
+    columns = [c for c in wanted if c in head.column_names]
     columns = [c for c in columns if head[c].null_count < head.num_rows or c == "id"]
     records = []
     for record in head.to_pylist():
@@ -227,6 +227,15 @@ def rows(table: pa.Table, limit: int) -> None:
         screen.print(f"... and {more:,} more: --limit 0 shows all, --out FILE.csv writes them",
                      markup=False)  # fmt: skip
     screen.print(f"{table.num_rows:,} rows", markup=False)
+
+
+def _with_text(rows: pa.Table) -> pa.Table:
+    """Give rows of dialogues and preferences their input as `text`; others have one."""
+    if "text" in rows.column_names:
+        return rows
+    from curator.tasks import task_of
+
+    return rows.append_column("text", task_of(rows).input_text(rows))
 
 
 def diff_counts(table: pa.Table) -> dict[str, dict[str, int]]:

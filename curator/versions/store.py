@@ -272,6 +272,11 @@ class Store:
             if found:
                 raise StoreError(f"{name!r} is the start of {len(found)} versions: {found}")
         branches, tags = refs.names(self.folder, refs.HEADS), refs.names(self.folder, refs.TAGS)
+        if not branches and not tags:
+            raise StoreError(
+                f"no version, branch or tag is called {name!r}: this store holds none yet; "
+                "`curator run RECIPE` makes some"
+            )
         near = refs.nearest(name, [*branches, *tags])
         raise StoreError(
             f"no version, branch or tag is called {name!r}{near} Branches: "

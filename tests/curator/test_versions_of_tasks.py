@@ -170,3 +170,27 @@ def test_a_look_at_scores_that_are_not_measured_names_the_task(store, task, look
 
 def test_a_gate_without_classes_answers_and_does_not_stop(store):
     assert () == gate(store, "main~1", "main", rules=Rules(margin=0.1)).classes
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",)], ids=["table", "json"])
+def test_rows_of_dialogues_show_their_text_with_personal_data_masked(curator, tmp_path, extra):
+    asked = [turn("user", "Write to bob@corp.example"), turn("assistant", "Sent")]
+    sources = [{"from": [{"messages": asked}], "split": "train"}]
+    sources.append({"from": [told(1)], "split": "test"})
+    recipe = {"name": "r", "task": "instruction", "sources": sources, "measure": False}
+    run(from_mapping(recipe), open_store(tmp_path / ".curator", create=True, author="kim"))
+
+    said = curator(tmp_path, "rows", "main", *extra)
+
+    assert 0 == said.code
+    assert "Write to [EMAIL]" in said.out
+    assert "bob@" not in said.out
+
+
+def test_a_store_whose_first_run_failed_says_what_makes_a_version(curator, tmp_path):
+    open_store(tmp_path / ".curator", create=True, author="kim")
+
+    said = curator(tmp_path, "log")
+
+    assert 1 == said.code
+    assert "this store holds none yet; `curator run RECIPE` makes some" in said.err
