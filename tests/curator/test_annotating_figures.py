@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from curator.annotating_consensus import ANSWER_SCHEMA
+from curator.annotating_consensus import ANSWER_SCHEMA, rating_findings
 from curator.annotating_figures import counted_seconds, difference_of, figures, share_of
 
 
@@ -90,3 +90,19 @@ def test_agreement_counts_drop_and_ambiguous_as_answers_and_leaves_controls_out(
     assert 13 == found.alpha.units
     assert [("ann", "bob", 1.0)] == [(a, b, k.value) for a, b, k in found.pairs]
     assert "people" in found.as_dict()["pairs"][0]
+
+
+def test_ratings_become_their_median_on_rows_that_are_still_there():
+    given = {"r0": [5, 1, 4, 4], "r1": [2, 5], "gone": [1]}
+    answers = [
+        {**answer(row, f"p{i}", "a"), "rating": rating}
+        for row, ratings in given.items()
+        for i, rating in enumerate(ratings)
+    ]
+    silent = {**answer("r2", "p0", "a"), "rating": None}
+
+    found = rating_findings(table([*answers, silent]), {"r0", "r1", "r2"}).to_pylist()
+
+    # Of an even number of people the lower of the two in the middle.
+    told = [("r0", 4.0, "rated 5, 1, 4, 4", False), ("r1", 2.0, "rated 2, 5", False)]
+    assert told == [(f["row_id"], f["score"], f["evidence"], f["flagged"]) for f in found]
