@@ -30,7 +30,9 @@ def export(
     query: Annotated[
         str, typer.Argument(help="Version, span A..B, or SQL expression over the rows of main.")
     ] = "main",
-    to: Annotated[Literal["xlsx", "csv"], typer.Option(help="xlsx or csv.")] = "xlsx",
+    to: Annotated[
+        Literal["xlsx", "csv"] | None, typer.Option(help="Else as --out ends, or xlsx.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; else edits.xlsx.")] = None,
     step: Annotated[str | None, typer.Option(help="Only rows this step touched.")] = None,
     issue: Annotated[str | None, typer.Option(help="Only rows with this issue type.")] = None,
@@ -41,6 +43,7 @@ def export(
     """Write rows to a file that people edit; only id and base_hash must stay as they are."""
     from curator.editing import export_edits
 
+    to = to or ("csv" if out is not None and out.suffix.lower() == ".csv" else "xlsx")
     path = out or Path(f"edits.{to}")
     made = export_edits(
         store_here(), query, out=path, to=to, step=step, issue=issue, action=action, where=where

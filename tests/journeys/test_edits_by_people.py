@@ -99,7 +99,7 @@ def test_changed_cells_become_decisions_of_a_person_on_a_branch_of_their_own(des
 
 def test_a_file_that_nobody_changed_changes_nothing_whatever_the_format(desk):
     for kind in ("csv", "xlsx"):
-        desk("edits", "export", "--to", kind, "--out", f"a.{kind}")
+        desk("edits", "export", "--out", f"a.{kind}")
         said = desk.apply(f"a.{kind}")
 
         assert "nothing was changed" in said.out
