@@ -212,7 +212,7 @@ def _uses(used: Mapping[str, Any]) -> str:
 def rows(table: pa.Table, limit: int) -> None:
     """Show rows, the first ones, and say how many more there are."""
     screen = console()
-    wanted = ("id", "action", "reason", "split", "label", "score", "text", "suggestion",
+    wanted = ("id", "action", "reason", "split", "label", "labels", "score", "text", "suggestion",
               "partner_text", "before", "after")  # fmt: skip
     head = seen(_with_text(table.slice(0, limit) if limit else table))
     columns = [c for c in wanted if c in head.column_names]

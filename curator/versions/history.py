@@ -450,7 +450,8 @@ class _Teller:
             raise StoreError(f"{len(found)} rows have an id that starts with {start!r}: {shown}")
         raise StoreError(
             f"no row was ever called {start!r}, on any branch; the nearest ids are "
-            f"{', '.join(_nearest(start, every)) or 'none'}"
+            f"{', '.join(_nearest(start, every)) or 'none'}; a key of your own is found by "
+            "`curator rows main --where \"COLUMN = 'KEY'\"`"
         )
 
     def _every_id(self) -> set[str]:

@@ -194,3 +194,14 @@ def test_a_store_whose_first_run_failed_says_what_makes_a_version(curator, tmp_p
 
     assert 1 == said.code
     assert "this store holds none yet; `curator run RECIPE` makes some" in said.err
+
+
+def test_rows_with_several_labels_show_them(curator, tmp_path):
+    sources = [
+        {"from": [{"text": "the fee for my card", "labels": ["card", "fee"]}], "split": "train"},
+        {"from": [{"text": "where is it", "labels": ["card"]}], "split": "test"},
+    ]
+    recipe = {"name": "r", "task": "multilabel", "sources": sources, "measure": False}
+    run(from_mapping(recipe), open_store(tmp_path / ".curator", create=True, author="kim"))
+
+    assert "['card', 'fee']" in curator(tmp_path, "rows", "main").out
