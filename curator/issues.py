@@ -45,7 +45,7 @@ _BY_HARM: tuple[tuple[str, ...], ...] = (
     ),
     (
         "markup", "unicode", "html", "whitespace", "near_but_different", "semantic_duplicate",
-        "semantic_leak",
+        "semantic_leak", "split_span",
     ),
 )  # fmt: skip
 _PERSONAL = 1

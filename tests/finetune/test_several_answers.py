@@ -191,12 +191,16 @@ def test_a_long_text_is_read_in_windows_and_each_word_decided_once(model):
 
 
 def test_spans_of_a_long_text_are_found_behind_its_first_window(model, tmp_path):
-    long = " ".join(["the my is not how"] * 8 + ["card", "my", "stolen"])
-    train = training("tokens", (*TEXTS, long))
+    filler = "the my is not how " * 8
+    long = tuple(filler + text for text in TEXTS[:12])
+    train = training("tokens", (*TEXTS, *long))
 
-    found = fitted("tokens", "top-layers", model, tmp_path, train=train, texts=[long], epochs=20)
+    found = fitted("tokens", "top-layers", model, tmp_path, train=train, texts=long, epochs=20)[0]
 
-    assert set(spans_in(long)) <= set(found[0].spans[0])
+    taught = {(text, *span) for text in long for span in spans_in(text)}
+    told = {(text, *s) for text, own in zip(long, found.spans, strict=True) for s in own}
+    assert min(start for _, start, *_ in taught) > len(filler) - 1
+    assert len(taught & told) > 0.5 * len(taught)
 
 
 def test_places_count_code_points_and_leave_out_a_prefix(minilm):
