@@ -85,6 +85,7 @@ def folder(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.chdir(here)
     patch.setenv("CURATOR_STATE", str(here / "state"))
+    assert 0 == CliRunner().invoke(app, ["--quiet", "run", "recipe.yaml", "--no-measure"]).exit_code
     yield here
     patch.undo()
 
