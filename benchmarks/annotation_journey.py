@@ -12,7 +12,6 @@ and events must be the same each time. Prints one JSON object.
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import random
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from annotation_round_trip import load
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "banking77"
@@ -42,15 +42,6 @@ steps: [leaks]
 examples: full
 measure: {tiers: [probe]}
 """
-
-
-def load(name: str, path: Path) -> Any:
-    """Load a module of the suite that lies in no package."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

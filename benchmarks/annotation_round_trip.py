@@ -29,6 +29,7 @@ BOUND_S = 1.0
 
 
 def load(name: str, path: Path) -> Any:
+    """Load a module of the suite that lies in no package."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

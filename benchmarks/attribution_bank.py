@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import partial
 
 import numpy as np
 from bank import (
@@ -25,13 +24,11 @@ from bank import (
     Heads,
     Rows,
     arguments,
-    banking,
+    banked,
     left_after,
     line,
     moved_labels,
-    open_minilm,
     plain,
-    planned,
 )
 from scipy import stats
 
@@ -58,15 +55,7 @@ SEEDS = 4
 def main() -> int:
     options = arguments(__doc__.splitlines()[0])
     options.add_argument("--replicates", type=int, default=20)
-    args = options.parse_args()
-    encoder = open_minilm()
-    pool = banking(args.data, encoder, args.cache) if encoder else None
-    if pool is None:
-        return 0
-    heads = Heads(pool, rows=PER_CLASS * len(pool.classes))
-    make = partial(replicate, pool, heads)
-    folder = args.cache / "banks" / "attribution"
-    found = list(planned(folder, args.replicates, make, seconds=args.seconds))
+    _, found = banked(options, "attribution", PER_CLASS, replicate)
     return 0 if not found or summary(found) else 1
 
 

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,30 @@ def banking(data: Path, encoder: Encoder, cache: Path) -> Corpus | None:
     texts, names = zip(*dict(rows).items(), strict=True)  # a text that stands twice is one row
     vectors = embed(list(texts), encoder, cache=cache)
     return corpus(texts, names, vectors)
+
+
+def banked(
+    options: argparse.ArgumentParser,
+    name: str,
+    per_class: int,
+    replicate: Callable[[Corpus, Heads, int], Arrays],
+) -> tuple[argparse.Namespace, list[Arrays]]:
+    """Make the replicates of a bank on banking77 under MiniLM; none where either is missing.
+
+    Args:
+        options: Of the command line, `--replicates` among them.
+        name: Folder of the bank under `banks/` of the cache.
+        per_class: Rows of each class in a base set.
+        replicate: Makes one replicate from the pool, its heads and the replicate's number.
+    """
+    args = options.parse_args()
+    encoder = open_minilm()
+    pool = banking(args.data, encoder, args.cache) if encoder else None
+    if pool is None:
+        return args, []
+    make = partial(replicate, pool, Heads(pool, rows=per_class * len(pool.classes)))
+    folder = args.cache / "banks" / name
+    return args, list(planned(folder, args.replicates, make, seconds=args.seconds))
 
 
 def corpus(texts: Sequence[str], names: Sequence[str], vectors: np.ndarray) -> Corpus:

@@ -14,7 +14,6 @@ About 4 CPU seconds a replicate. Exit code 1 if the number is outside its bound.
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 import numpy as np
 from bank import (
@@ -23,13 +22,11 @@ from bank import (
     Corpus,
     Heads,
     arguments,
-    banking,
+    banked,
     left_after,
     line,
     moved_labels,
-    open_minilm,
     plain,
-    planned,
 )
 
 from curator.impact.planning import default_margin
@@ -46,15 +43,7 @@ BOUND = 0.001
 def main() -> int:
     options = arguments(__doc__.splitlines()[0])
     options.add_argument("--replicates", type=int, default=30)
-    args = options.parse_args()
-    encoder = open_minilm()
-    pool = banking(args.data, encoder, args.cache) if encoder else None
-    if pool is None:
-        return 0
-    heads = Heads(pool, rows=PER_CLASS * len(pool.classes))
-    make = partial(replicate, pool, heads)
-    folder = args.cache / "banks" / "noop"
-    found = list(planned(folder, args.replicates, make, seconds=args.seconds))
+    args, found = banked(options, "noop", PER_CLASS, replicate)
     return 0 if not found or summary(found, args.replicates) else 1
 
 
